@@ -1,0 +1,151 @@
+"""The settings of one mount: every option of the command line, typed, with its default and its environment name.
+
+Promise: a ``MountSettings`` that exists is usable as it stands; sizes are bytes, durations seconds.  Options of
+the command line win over ``VAULTAIREFS_*`` variables, those over the defaults.  Does not look at the disk.
+"""
+
+import hashlib
+import math
+import os
+import re
+from pathlib import Path
+from typing import Annotated, Any, Final, Literal
+
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from vaultairefs.config import environment, options
+from vaultairefs.model.errors import BadInput
+
+_SIZE: Final = re.compile(r"(\d+(?:\.\d+)?)\s*([kmgtp]?)(i?b?)", re.IGNORECASE)
+_DURATION: Final = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h|d|)", re.IGNORECASE)
+_SECONDS: Final = {"": 1.0, "ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+_POWERS: Final = {"": 0, "k": 1, "m": 2, "g": 3, "t": 4, "p": 5}
+
+MIB: Final = 1 << 20
+
+
+def parse_size(value: Any) -> Any:
+    """``512M``, ``10GiB``, ``1048576``: bytes; units are powers of 1024, but ``kB``, ``MB``, ... are of 1000."""
+    if not isinstance(value, str):
+        return value
+    found = _SIZE.fullmatch(value.strip())
+    if found is None:
+        raise ValueError("must be a size such as 512M or 10GiB")
+    number, unit, suffix = found.groups()
+    base = 1000 if unit and suffix.lower() == "b" else 1024
+    return int(float(number) * base ** _POWERS[unit.lower()])
+
+
+def parse_duration(value: Any) -> Any:
+    """``2``, ``0.5s``, ``250ms``, ``5m``: seconds."""
+    if not isinstance(value, str):
+        return value
+    found = _DURATION.fullmatch(value.strip())
+    if found is None:
+        raise ValueError("must be a duration such as 2s, 250ms or 5m")
+    return float(found[1]) * _SECONDS[found[2].lower()]
+
+
+def _parse_octal(value: Any) -> Any:
+    if not isinstance(value, str):
+        return value
+    if not re.fullmatch(r"[0-7]{1,4}", value) or int(value, 8) > 0o777:
+        raise ValueError("must be an octal mask such as 022")
+    return int(value, 8)
+
+
+def _parse_flag(value: Any) -> Any:
+    return True if value == "" else value
+
+
+def _check_tenant(value: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}", value):
+        raise ValueError(
+            "must be 1 to 63 letters, digits, dots, dashes or underscores, and begin with a letter or digit"
+        )
+    return value
+
+
+def _check_finite(value: float) -> float:
+    if not math.isfinite(value):
+        raise ValueError("must be a finite number")
+    return value
+
+
+Size = Annotated[int, BeforeValidator(parse_size)]
+Duration = Annotated[float, BeforeValidator(parse_duration), AfterValidator(_check_finite), Field(ge=0, le=366 * 86400)]
+Flag = Annotated[bool, BeforeValidator(_parse_flag)]
+NumericId = Annotated[int, Field(ge=0, lt=0xFFFFFFFF)]
+
+
+class MountSettings(BaseSettings):
+    """One mount.  Field names are the option names of ``-o``."""
+
+    model_config = SettingsConfigDict(env_prefix=environment.PREFIX, frozen=True, extra="forbid")
+
+    spec: str
+    mountpoint: Path
+    kernel: tuple[str, ...] = ()
+
+    state: Path | None = None
+    tenant: Annotated[str, AfterValidator(_check_tenant)] | None = None
+    sync: Literal["buffered", "journaled", "stored"] = "journaled"
+    conflict: Literal["keep-both", "overwrite", "fail"] = "keep-both"
+    buffer_size: Annotated[Size, Field(ge=16 * MIB)] = 16 << 30
+    chunk_size: Annotated[Size, Field(ge=MIB, le=5 << 30)] | None = None
+    flush_workers: Annotated[int, Field(ge=1, le=256)] = 4
+    flush_delay: Duration = 1.0
+    ttl: Duration = 10.0
+    events: Literal["on", "io"] = "on"
+    passthrough: Literal["off", "auto"] = "auto"
+    uid: NumericId | None = None
+    gid: NumericId | None = None
+    umask: Annotated[int, BeforeValidator(_parse_octal)] | None = None
+    allow_other: Flag = False
+    log_format: Literal["json", "console"] = "json"
+    supervise: Flag = False
+
+    @property
+    def read_only(self) -> bool:
+        return options.is_read_only(self.kernel)
+
+    @property
+    def state_id(self) -> str:
+        """Sixteen hex digits that name this mount: the same spec, tenant and mount point give the same state."""
+        words = (self.spec.rstrip("/"), self.tenant or "", str(self.mountpoint))
+        return hashlib.sha256("\0".join(words).encode(errors="surrogateescape")).hexdigest()[:16]
+
+    @property
+    def state_directory(self) -> Path:
+        """``-o state=``, else a directory of this mount's own under the state home."""
+        return self.state or environment.state_home() / self.state_id
+
+
+def load(spec: str, mountpoint: str, words: list[str]) -> MountSettings:
+    """Settings from a command line; ``words`` are the texts after each ``-o``.  ``BadInput`` in one sentence.
+
+    Relative paths count from the current directory.  The mount point's own symlinks are resolved, so that one
+    mount point has one name; nothing is looked up below it.
+    """
+    parsed = options.parse(option for text in words for option in options.split(text))
+    given: dict[str, Any] = dict(parsed.ours)
+    if "state" in given:
+        given["state"] = Path(given["state"]).absolute()
+    try:
+        return MountSettings(spec=spec, mountpoint=Path(os.path.realpath(mountpoint)), kernel=parsed.kernel, **given)
+    except ValidationError as error:
+        raise BadInput(_sentence(error)) from error
+
+
+def _sentence(error: ValidationError) -> str:
+    """The first complaint, in the words of the option."""
+    first = error.errors()[0]
+    name = str(first["loc"][0]) if first["loc"] else "option"
+    if first["type"] == "literal_error":
+        complaint = f"must be {first['ctx']['expected']}"
+    elif first["type"] == "value_error":
+        complaint = str(first["ctx"]["error"])
+    else:
+        complaint = first["msg"].replace("Input should be", "must be")
+    return f"option {name}={first['input']}: {complaint}"
