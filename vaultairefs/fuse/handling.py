@@ -1,0 +1,86 @@
+"""What all handlers share: identity in, errno out.
+
+Promise: only ``FUSEError`` leaves a handler.  Our errors become the errno of the table; anything else is EIO and a log
+line with its traceback (the volume's door has written the event by then).  An exception that escaped would end the
+mount for everybody: pyfuse3 takes it for a crash.
+
+Does not: know what any handler does.
+"""
+
+import functools
+from collections.abc import Callable, Coroutine
+from typing import Any, Concatenate, Final, ParamSpec, TypeVar, cast
+
+import pyfuse3
+import structlog
+
+from vaultairefs.fuse import encoding, errno_map
+from vaultairefs.fuse.callers import Callers
+from vaultairefs.model import context
+from vaultairefs.model.context import NOBODY
+from vaultairefs.model.errors import VaultaireError
+from vaultairefs.namespace.inode import Inode
+from vaultairefs.volume import Volume
+
+_log: Final = structlog.get_logger(__name__)
+
+
+class HandlerBase(pyfuse3.Operations):
+    """The volume, how long the kernel may believe an answer, and which files it holds open."""
+
+    def __init__(self, volume: Volume, *, tenant: str = "", ttl_seconds: float = 60.0) -> None:
+        super().__init__()
+        self._volume = volume
+        self._ttl_seconds = ttl_seconds
+        self._callers = Callers(tenant)
+        self._open_files: set[int] = set()
+
+    def _entry(self, inode: Inode) -> pyfuse3.EntryAttributes:
+        return encoding.entry_attributes(inode, self._volume.inodes.blocks(inode), self._ttl_seconds)
+
+
+Host = TypeVar("Host", bound=HandlerBase)
+Parameters = ParamSpec("Parameters")
+Answer = TypeVar("Answer")
+Handler = Callable[Concatenate[Host, Parameters], Coroutine[Any, Any, Answer]]
+
+
+def for_caller(handler: Handler[Host, Parameters, Answer]) -> Handler[Host, Parameters, Answer]:
+    """Wrap a handler whose last argument is the kernel's request context."""
+
+    @functools.wraps(handler)
+    async def wrapped(self: Host, /, *args: Parameters.args, **named: Parameters.kwargs) -> Answer:
+        try:
+            context.enter(self._callers.context(cast(pyfuse3.RequestContext, args[-1])))
+            return await handler(self, *args, **named)
+        except Exception as error:
+            raise answer_for(error, handler) from None
+
+    return wrapped
+
+
+def for_handle(handler: Handler[Host, Parameters, Answer]) -> Handler[Host, Parameters, Answer]:
+    """Wrap a handler that comes with an open handle instead of a caller: the volume knows who opened it."""
+
+    @functools.wraps(handler)
+    async def wrapped(self: Host, /, *args: Parameters.args, **named: Parameters.kwargs) -> Answer:
+        try:
+            context.enter(NOBODY)
+            return await handler(self, *args, **named)
+        except Exception as error:
+            raise answer_for(error, handler) from None
+
+    return wrapped
+
+
+def answer_for(error: Exception, handler: Callable[..., Any]) -> pyfuse3.FUSEError:
+    """What the kernel is told of ``error``; failures that no program caused are logged."""
+    if isinstance(error, pyfuse3.FUSEError):
+        return error
+    number = errno_map.errno_of(error)
+    name = getattr(handler, "__name__", "handler")
+    if not isinstance(error, VaultaireError):
+        _log.error("a handler failed unexpectedly", handler=name, exc_info=error)
+    elif number == errno_map.IO_ERROR:
+        _log.warning("an operation failed", handler=name, error=str(error), exc_info=error.__cause__)
+    return pyfuse3.FUSEError(number)

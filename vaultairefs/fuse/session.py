@@ -1,0 +1,107 @@
+"""The life of one mount: mount, serve, clean up.
+
+Promise: ``on_ready`` is called when the kernel has been answered and programs can use the mount; ``serve`` returns
+when the mount is gone, however it went (umount(8), ``mounting.unmount``, an aborted connection), with every handle
+closed; a cancelled or failed one takes the mount with it.
+
+Does not: drain.  An orderly end is: drain, then ``mounting.unmount`` in a thread while ``serve`` goes on (the kernel
+writes mapped memory during it), then drain again.
+"""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+import pyfuse3
+import structlog
+import trio
+
+from vaultairefs.fuse import mounting, waiting
+from vaultairefs.fuse.adapter import Adapter
+from vaultairefs.fuse.mounting import MountOptions
+from vaultairefs.model.errors import BadInput, VaultaireError
+from vaultairefs.volume import Volume
+
+TASKS_MAX: Final = 256
+"""Requests under way at once; each that waits for an engine or for room holds one."""
+
+_log: Final = structlog.get_logger(__name__)
+
+
+async def serve(
+    volume: Volume, mountpoint: str, options: MountOptions, on_ready: Callable[[], None], *, tenant: str = ""
+) -> None:
+    """Mount ``volume`` on ``mountpoint`` and answer the kernel.  ``BadInput`` when it cannot be mounted."""
+    path = mounting.prepare_mountpoint(mountpoint)
+    adapter = Adapter(volume, tenant=tenant, ttl_seconds=options.ttl_seconds)
+    descriptor = _connect(adapter, path, options)
+    device = _device(path)
+    try:
+        with waiting.installed(descriptor):
+            await _answer(adapter, path, on_ready)
+    finally:
+        # The connection goes first: an unmount that asks a server which no longer answers would never return.
+        pyfuse3.close(unmount=False)
+        if device is not None and _device(path) == device:
+            _detach(path)
+        with trio.CancelScope(shield=True):
+            await adapter.release_all()
+
+
+async def _answer(adapter: Adapter, path: str, on_ready: Callable[[], None]) -> None:
+    async with trio.open_nursery() as nursery:
+
+        async def requests() -> None:
+            await pyfuse3.main(max_tasks=TASKS_MAX)
+            nursery.cancel_scope.cancel()
+
+        nursery.start_soon(requests)
+        await adapter.initialised.wait()
+        mounting.raise_read_ahead(path)
+        on_ready()
+
+
+def _connect(adapter: Adapter, path: str, options: MountOptions) -> int:
+    """Mount and give the connection to libfuse, which owns its descriptor from then on."""
+    if mounting.may_mount():
+        descriptor = mounting.mount(path, options)
+        try:
+            pyfuse3.init(adapter, f"/dev/fd/{descriptor}", set())
+        except BaseException:
+            os.close(descriptor)
+            _detach(path)
+            raise
+        return descriptor
+    before = _fuse_descriptors()
+    try:
+        pyfuse3.init(adapter, path, options.fusermount_options)
+    except RuntimeError as error:
+        raise BadInput(f"cannot mount on {path}: fusermount3 refused") from error
+    (descriptor,) = _fuse_descriptors() - before
+    return descriptor
+
+
+def _fuse_descriptors() -> set[int]:
+    """Our own descriptors of /dev/fuse: pyfuse3 tells nobody which one it uses."""
+    found = set()
+    for link in Path("/proc/self/fd").iterdir():
+        try:
+            if os.readlink(link) == "/dev/fuse":
+                found.add(int(link.name))
+        except OSError:
+            # The descriptor of this very listing is closed by now.
+            continue
+    return found
+
+
+def _device(path: str) -> str | None:
+    entry = mounting.find_mount(path)
+    return entry.device if entry is not None else None
+
+
+def _detach(path: str) -> None:
+    try:
+        mounting.unmount(path, lazy=True)
+    except VaultaireError as error:
+        _log.warning("the mount stays behind", mountpoint=path, error=str(error))
