@@ -1,0 +1,95 @@
+"""The tree of inodes and the questions about it; ``tree.py`` holds what changes do to it."""
+
+from vaultairefs.model.changes import Change
+from vaultairefs.model.errors import Stale
+from vaultairefs.model.values import ROOT, Attributes, Ino, Kind, Sequence
+from vaultairefs.namespace import posting
+from vaultairefs.namespace.inode import Inode
+
+
+class Namespace:
+    """See the package's text.  The root container (inode 1) is there from the start."""
+
+    def __init__(self, root_attributes: Attributes | None = None) -> None:
+        attributes = root_attributes or Attributes(Kind.CONTAINER, 0o755, 0, 0, 0, 0, 0)
+        root = Inode(ROOT, attributes, parent=ROOT)
+        root.nlink = 2
+        self.inodes: dict[Ino, Inode] = {ROOT: root}
+        self.links: dict[str, Ino] = {}
+        self.next_ino = ROOT + 1
+
+    def get(self, ino: Ino) -> Inode:
+        """The inode, orphans included.  ``Stale`` when it is unknown."""
+        inode = self.inodes.get(ino)
+        if inode is None:
+            raise Stale(f"inode {ino} is unknown")
+        return inode
+
+    def find(self, ino: Ino) -> Inode | None:
+        """The inode, orphans included, or None."""
+        return self.inodes.get(ino)
+
+    def child(self, parent: Ino, name: bytes) -> Inode | None:
+        """What ``name`` in ``parent`` leads to, or None; ``Stale``/``NotAContainer`` for an impossible parent."""
+        child = posting.children_of(self.get(parent)).get(name)
+        return None if child is None else self.inodes[child.ino]
+
+    def entries(self, container: Ino, after_cookie: int = 0) -> list[tuple[bytes, Ino, int]]:
+        """Name, inode, cookie of the container's entries with a cookie above ``after_cookie``, by cookie.
+
+        Cookies are >= 3, grow with insertion and are never reused in one life, so a listing that continues
+        after a cookie neither repeats nor skips entries that stayed.
+        """
+        children = posting.children_of(self.get(container))
+        return [(name, child.ino, child.cookie) for name, child in children.items() if child.cookie > after_cookie]
+
+    def path(self, ino: Ino) -> bytes:
+        """A live path of the inode (for one with several names, any), ``b""`` for the root; ``Stale`` for orphans."""
+        parts: list[bytes] = []
+        at = ino
+        while at != ROOT:
+            refs = self.get(at).refs
+            if not refs:
+                raise Stale(f"inode {ino} has no name any more")
+            parts.append(refs[0].name)
+            at = refs[0].container
+        return b"/".join(reversed(parts))
+
+    def is_ancestor(self, ancestor: Ino, ino: Ino) -> bool:
+        """Whether container ``ancestor`` is ``ino`` or lies above it."""
+        while ino != ancestor:
+            if ino == ROOT:
+                return False
+            ino = self.get(ino).parent
+        return True
+
+    def allocate(self) -> Ino:
+        """A number for a new inode, never used before in this state directory."""
+        ino = Ino(self.next_ino)
+        self.next_ino += 1
+        return ino
+
+    def by_link_id(self, link_id: str) -> Ino | None:
+        """The inode known under an engine's link id, if any."""
+        return self.links.get(link_id)
+
+    def check(self, change: Change) -> None:
+        """Refuse a change that does not fit the tree: ``NotFound``, ``AlreadyExists``, ``Stale`` and their kin."""
+        posting.check(self, change)
+
+    def apply(self, sequence: Sequence, change: Change) -> None:
+        """Post one change.  Only the ledger calls this."""
+        posting.apply(self, sequence, change)
+
+    def forget(self, ino: Ino) -> None:
+        """Drop an inode that has no name; the caller knows that no handle and no lookup needs it."""
+        inode = self.inodes.get(ino)
+        if inode is not None and inode.nlink == 0:
+            del self.inodes[ino]
+            if inode.link_id and self.links.get(inode.link_id) == ino:
+                del self.links[inode.link_id]
+
+    def __len__(self) -> int:
+        """How many inodes are known, orphans included."""
+        return len(self.inodes)
+
