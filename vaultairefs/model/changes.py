@@ -182,7 +182,10 @@ class ArtifactFlushed(msgspec.Struct, frozen=True, array_like=True, tag=18):
     """The engine holds ``ino`` at this name as ``version``.
 
     ``content``: its bytes are what the body held at this moment (False: bytes were written since).
-    ``attributes``: likewise for everything else.
+    ``attributes``: likewise for everything else.  ``content`` False with ``attributes`` True says that only
+    attributes were sent: names that shared the old version share the new one.
+    ``size`` is that of ``version`` in bytes; where ``content`` is True the ledger fills it in, and recovery after a
+    power cut needs it; -1 is unknown.
     """
 
     ino: Ino
@@ -191,6 +194,7 @@ class ArtifactFlushed(msgspec.Struct, frozen=True, array_like=True, tag=18):
     version: Version
     content: bool
     attributes: bool
+    size: int = -1
 
 
 class ArtifactMoved(msgspec.Struct, frozen=True, array_like=True, tag=19):
@@ -221,6 +225,16 @@ class ArtifactConflicted(msgspec.Struct, frozen=True, array_like=True, tag=21):
     time_ns: int
 
 
+class BodySynced(msgspec.Struct, frozen=True, array_like=True, tag=22):
+    """The body's bytes so far are on the disk; written only for a changed body that has a base in the engine.
+
+    After a power cut such a body counts only as far as this says: what was fetched into it and never synced may be
+    holes, and must not replace the engine's good copy.
+    """
+
+    ino: Ino
+
+
 Change = (
     ContainerCreated
     | FileCreated
@@ -243,6 +257,7 @@ Change = (
     | ArtifactMoved
     | ArtifactDeleted
     | ArtifactConflicted
+    | BodySynced
 )
 
 _encoder: Final = msgspec.msgpack.Encoder()
