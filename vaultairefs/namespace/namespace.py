@@ -1,9 +1,9 @@
-"""The tree of inodes and the questions about it; ``tree.py`` holds what changes do to it."""
+"""The tree of inodes and the questions about it; ``posting.py`` holds what changes do to it."""
 
 from vaultairefs.model.changes import Change
 from vaultairefs.model.errors import Stale
 from vaultairefs.model.values import ROOT, Attributes, Ino, Kind, Sequence
-from vaultairefs.namespace import posting
+from vaultairefs.namespace import checks, posting
 from vaultairefs.namespace.inode import Inode
 
 
@@ -12,7 +12,7 @@ class Namespace:
 
     def __init__(self, root_attributes: Attributes | None = None) -> None:
         attributes = root_attributes or Attributes(Kind.CONTAINER, 0o755, 0, 0, 0, 0, 0)
-        root = Inode(ROOT, attributes, parent=ROOT)
+        root = Inode.begin(ROOT, attributes)
         root.nlink = 2
         self.inodes: dict[Ino, Inode] = {ROOT: root}
         self.links: dict[str, Ino] = {}
@@ -75,7 +75,7 @@ class Namespace:
 
     def check(self, change: Change) -> None:
         """Refuse a change that does not fit the tree: ``NotFound``, ``AlreadyExists``, ``Stale`` and their kin."""
-        posting.check(self, change)
+        checks.check(self, change)
 
     def apply(self, sequence: Sequence, change: Change) -> None:
         """Post one change.  Only the ledger calls this."""
@@ -92,4 +92,3 @@ class Namespace:
     def __len__(self) -> int:
         """How many inodes are known, orphans included."""
         return len(self.inodes)
-
