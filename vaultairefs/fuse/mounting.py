@@ -13,15 +13,14 @@ import ctypes
 import os
 import subprocess
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Final
 
 import msgspec
 import structlog
 
+from vaultairefs.disk.mount_table import FILESYSTEM_TYPE, KernelMount, topmost
 from vaultairefs.fuse import errno_map
 from vaultairefs.model.errors import BadInput, Busy
-
-MOUNT_TYPE: Final = "fuse.vaultairefs"
 
 _MNT_DETACH: Final = 2
 _MS_POSIXACL: Final = 1 << 16
@@ -99,33 +98,9 @@ class MountOptions(msgspec.Struct, frozen=True, kw_only=True):
         return words | {f"fsname={_escaped(self.source)}", "subtype=vaultairefs", "default_permissions"}
 
 
-class MountEntry(NamedTuple):
-    """One line of /proc/self/mountinfo (proc(5)); ``device`` is ``major:minor``."""
-
-    mount_id: int
-    device: str
-    path: bytes
-    mount_type: str
-    source: bytes
-
-
-def mount_entries() -> list[MountEntry]:
-    """The mounts of this namespace, oldest first."""
-    entries = []
-    for line in Path("/proc/self/mountinfo").read_bytes().splitlines():
-        before, _, after = line.partition(b" - ")
-        fields = before.split(b" ")
-        mount_type, source, *_ = after.split(b" ")
-        path = _unescaped(fields[4])
-        entries.append(MountEntry(int(fields[0]), fields[2].decode(), path, mount_type.decode(), _unescaped(source)))
-    return entries
-
-
-def find_mount(mountpoint: str) -> MountEntry | None:
+def find_mount(mountpoint: str) -> KernelMount | None:
     """The topmost mount at exactly this path; asks the kernel's table, never the daemon behind the mount."""
-    wanted = os.fsencode(os.path.realpath(mountpoint))
-    found = [entry for entry in mount_entries() if entry.path == wanted]
-    return found[-1] if found else None
+    return topmost(os.path.realpath(mountpoint))
 
 
 def prepare_mountpoint(mountpoint: str) -> str:
@@ -143,7 +118,7 @@ def prepare_mountpoint(mountpoint: str) -> str:
         if not is_directory:
             raise BadInput(f"cannot mount on {mountpoint}: it is not a directory")
         entry = find_mount(path)
-        if entry is not None and entry.mount_type == MOUNT_TYPE:
+        if entry is not None and entry.filesystem_type == FILESYSTEM_TYPE:
             raise BadInput(f"{mountpoint} is already a mounted volume")
         return path
     raise BadInput(f"cannot mount on {mountpoint}: a dead mount there does not go away")
@@ -172,7 +147,7 @@ def mount(path: str, options: MountOptions) -> int:
     data = ctypes.c_char_p(",".join(words).encode())
     target = os.fsencode(path)
     source = os.fsencode(options.source)
-    if _libc.mount(source, target, MOUNT_TYPE.encode(), ctypes.c_ulong(options.mount_flags), data) != 0:
+    if _libc.mount(source, target, FILESYSTEM_TYPE.encode(), ctypes.c_ulong(options.mount_flags), data) != 0:
         reason = os.strerror(ctypes.get_errno())
         os.close(descriptor)
         raise BadInput(f"cannot mount on {path}: {reason}")
@@ -225,11 +200,3 @@ def raise_read_ahead(mountpoint: str, kib: int = READ_AHEAD_KIB) -> bool:
 def _escaped(text: str) -> str:
     """A value for libfuse's comma-separated options."""
     return "".join("\\" + letter if letter in "\\," else letter for letter in text)
-
-
-def _unescaped(field: bytes) -> bytes:
-    """A field of mountinfo without its octal escapes (space, tab, newline, backslash)."""
-    if b"\\" not in field:
-        return field
-    head, *rest = field.split(b"\\")
-    return head + b"".join(bytes([int(part[:3], 8)]) + part[3:] for part in rest)

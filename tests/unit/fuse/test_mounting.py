@@ -38,18 +38,10 @@ def test_fusermount_options_keep_commas_and_backslashes_of_the_source() -> None:
     }
 
 
-@pytest.mark.parametrize(
-    ("field", "path"),
-    [(b"/mnt/plain", b"/mnt/plain"), (rb"/mnt/a\040b\011c\012d\134e", b"/mnt/a b\tc\nd\\e"), (rb"\040", b" ")],
-)
-def test_the_mount_table_is_read_with_its_escapes(field: bytes, path: bytes) -> None:
-    assert mounting._unescaped(field) == path
-
-
 def test_a_mount_is_found_by_its_exact_path(tmp_path: Path) -> None:
     entry = mounting.find_mount("/proc")
     assert entry is not None
-    assert entry.mount_type == "proc"
+    assert entry.filesystem_type == "proc"
     assert mounting.find_mount(str(tmp_path)) is None
 
 
