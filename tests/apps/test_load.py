@@ -1,0 +1,66 @@
+"""Many writers and very large files: every byte arrives, and the daemon's memory stays flat."""
+
+import hashlib
+import random
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from tests.support.daemon import Daemon
+from tests.support.manifests import digest_of
+
+MEMORY_BYTES_MAX = 300 << 20
+WRITERS = 10
+FILES_EACH = 100
+PIECE = 1 << 20
+
+
+def write_files(folder: Path, seed: int, start: threading.Barrier) -> dict[str, str]:
+    """``FILES_EACH`` files of up to 256 KiB, written at the same time as the others'; name -> digest."""
+    source = random.Random(seed)
+    folder.mkdir()
+    digests = {}
+    start.wait()
+    for number in range(FILES_EACH):
+        content = source.randbytes(source.randrange(256 << 10))
+        (folder / f"file{number}").write_bytes(content)
+        digests[f"file{number}"] = hashlib.sha256(content).hexdigest()
+    return digests
+
+
+def test_ten_writers_of_a_hundred_files_each_lose_nothing(volume: Daemon, place: Path) -> None:
+    start = threading.Barrier(WRITERS)
+    with ThreadPoolExecutor(WRITERS) as pool:
+        tasks = [pool.submit(write_files, place / f"writer{n}", n, start) for n in range(WRITERS)]
+    for number, task in enumerate(tasks):
+        folder = place / f"writer{number}"
+        assert {path.name: digest_of(path) for path in folder.iterdir()} == task.result()
+    volume.flush()
+    for number, task in enumerate(tasks):
+        stored = volume.engine / place.name / f"writer{number}"
+        assert {path.name: digest_of(path) for path in stored.iterdir()} == task.result()
+    assert volume.memory_peak() < MEMORY_BYTES_MAX
+
+
+@pytest.mark.parametrize(
+    "size",
+    [
+        pytest.param(512 << 20, id="512 MiB"),
+        pytest.param(5 << 30, id="5 GiB", marks=[pytest.mark.slow, pytest.mark.timeout(900)]),
+    ],
+)
+def test_a_large_file_arrives_whole_in_flat_memory(volume: Daemon, place: Path, size: int) -> None:
+    digest = hashlib.sha256()
+    pattern = random.Random(size).randbytes(PIECE - 8)
+    with open(place / "large", "wb", buffering=0) as file:
+        for number in range(size // PIECE):
+            piece = number.to_bytes(8, "little") + pattern
+            assert file.write(piece) == PIECE
+            digest.update(piece)
+    assert digest_of(place / "large") == digest.hexdigest()
+    volume.flush()
+    assert digest_of(volume.engine / place.name / "large") == digest.hexdigest()
+    assert volume.memory_peak() < MEMORY_BYTES_MAX
+    (place / "large").unlink()

@@ -1,0 +1,134 @@
+"""The real daemon, driven the way an operator does it: through the command line, and with kill -9."""
+
+import json
+import os
+import select
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+COMMAND = (str(Path(sys.executable).parent / "vaultairefs"),)
+OPTIONS = ("allow_other", "dev", "suid")
+SECONDS_MAX = 100
+
+
+class Daemon:
+    """One mount of ``engine`` at ``mountpoint`` with ``state``; ``base`` holds all three unless told otherwise.
+
+    ``command`` is what stands for the ``vaultairefs`` program: the fault tests put a launcher of theirs before it.
+    """
+
+    def __init__(self, base: Path, *, options: Sequence[str] = (), command: Sequence[str] = COMMAND) -> None:
+        self.mountpoint = base / "mount"
+        self.engine = base / "engine"
+        self.state = base / "state"
+        self.options = [*OPTIONS, *options]
+        self.command = list(command)
+        for folder in (self.mountpoint, self.engine):
+            folder.mkdir(exist_ok=True)
+
+    def mount(self) -> None:
+        options = ",".join([*self.options, f"state={self.state}"])
+        self.cli("mount", f"file://{self.engine}", str(self.mountpoint), "-o", options)
+
+    def umount(self) -> None:
+        self.cli("umount", str(self.mountpoint))
+
+    def flush(self) -> None:
+        self.cli("flush", str(self.mountpoint))
+
+    def status(self) -> dict[str, Any]:
+        answer: dict[str, Any] = json.loads(self.cli("status", str(self.mountpoint), "--json"))
+        return answer
+
+    def kill(self) -> None:
+        """kill -9, and the dead mount detached, as after any crash; returns when the process is gone."""
+        pid = int(self.status()["pid"])
+        descriptor = os.pidfd_open(pid)
+        try:
+            os.kill(pid, signal.SIGKILL)
+            _wait_gone(descriptor)
+        finally:
+            os.close(descriptor)
+        self.detach()
+
+    def detach(self) -> None:
+        """Lazily unmount whatever is left at the mount point; nothing is drained."""
+        while os.path.ismount(self.mountpoint) or _is_dead(self.mountpoint):
+            if subprocess.run(["umount", "-l", str(self.mountpoint)], capture_output=True).returncode:
+                break
+
+    def forget_state(self) -> None:
+        """The next mount starts from the engine alone."""
+        shutil.rmtree(self.state)
+
+    def events(self) -> list[dict[str, Any]]:
+        """The whole event log, as ``events export`` gives it."""
+        text = self.cli("events", "export", str(self.mountpoint), "--format", "jsonl")
+        return [json.loads(line) for line in text.splitlines()]
+
+    def log(self) -> list[dict[str, Any]]:
+        """The daemon's log, one record a line."""
+        return [json.loads(line) for line in (self.state / "log").read_text("utf-8").splitlines()]
+
+    def memory_peak(self) -> int:
+        """VmHWM, in bytes."""
+        status = Path(f"/proc/{self.status()['pid']}/status").read_text()
+        (line,) = [line for line in status.splitlines() if line.startswith("VmHWM:")]
+        return int(line.split()[1]) << 10
+
+    def cli(self, *arguments: str) -> str:
+        """Standard output of the command; the test fails with its words when it fails."""
+        done = subprocess.run(
+            [*self.command, *arguments], stdin=subprocess.DEVNULL, capture_output=True, timeout=SECONDS_MAX
+        )
+        words = done.stderr.decode(errors="backslashreplace")
+        assert done.returncode == 0, f"{arguments}: exit {done.returncode}: {words}"
+        return done.stdout.decode("utf-8", "surrogateescape")
+
+
+@contextmanager
+def workshop() -> Iterator[Path]:
+    """A directory for mount points that every user may look into (pytest's own is for its user only)."""
+    folder = Path(tempfile.mkdtemp(prefix="vaultairefs-test-"))
+    folder.chmod(0o755)
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def mounted_daemon(base: Path, *, options: Sequence[str] = (), command: Sequence[str] = COMMAND) -> Iterator[Daemon]:
+    """A mounted daemon; at the end it is unmounted, drained or not, and its process is gone."""
+    daemon = Daemon(base, options=options, command=command)
+    daemon.mount()
+    try:
+        yield daemon
+    finally:
+        try:
+            if os.path.ismount(daemon.mountpoint):
+                daemon.umount()
+        finally:
+            daemon.detach()
+
+
+def _wait_gone(descriptor: int) -> None:
+    """A pidfd is readable when its process has ended (pidfd_open(2))."""
+    poller = select.poll()
+    poller.register(descriptor, select.POLLIN)
+    assert poller.poll(SECONDS_MAX * 1000), "the killed process does not end"
+
+
+def _is_dead(mountpoint: Path) -> bool:
+    try:
+        mountpoint.stat()
+    except OSError:
+        return True
+    return False
