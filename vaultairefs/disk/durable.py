@@ -64,9 +64,10 @@ def write_all(fd: int, data: bytes | memoryview, offset: int) -> None:
             view = view[written:]
 
 
-def replace_file(path: str | os.PathLike[str], data: bytes, *, mode: int = 0o600) -> None:
-    """Durably put ``data`` at ``path``: readers, and whoever comes after a crash, see the old or the new bytes, whole.
+def replace_file(path: str | os.PathLike[str], data: bytes, *more: bytes, mode: int = 0o600) -> None:
+    """Durably put ``data``, and ``more`` behind it, at ``path``.
 
+    Readers, and whoever comes after a crash, see the old or the new bytes, whole.
     A failure leaves the old file and no temporary one.
     """
     target = Path(path)
@@ -75,7 +76,10 @@ def replace_file(path: str | os.PathLike[str], data: bytes, *, mode: int = 0o600
         fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
         try:
             try:
-                write_all(fd, data, 0)
+                offset = 0
+                for part in (data, *more):
+                    write_all(fd, part, offset)
+                    offset += len(part)
                 os.fsync(fd)
             finally:
                 os.close(fd)

@@ -87,21 +87,23 @@ class SegmentLog:
         with self._structure:
             return sum(self._sizes.values()) + self._offset
 
-    def path(self, segment: int) -> Path:
-        """Where a segment lies."""
-        return self._directory / segment_name(self._prefix, segment)
+    def scan(self, start: int = 0) -> Iterator[Frame]:
+        """All frames of the segments from ``start`` on, oldest first, for use before the first ``append``.
 
-    def scan(self) -> Iterator[Frame]:
-        """All frames, oldest first.  Ends at the first place that cannot be trusted, with a line in ``damage``.
-
-        For use before the first ``append``.  ``BadInput`` for a log of a newer program.
+        Ends at the first place that cannot be trusted, with a line in ``damage``.  ``BadInput`` for a log of a
+        newer program.
         """
-        scan = SegmentScan(self.segments, self._load, content_version=self._content_version)
+        segments = [segment for segment in self._segments if segment >= start]
+        scan = SegmentScan(segments, self._load, content_version=self._content_version)
         yield from scan
         if scan.end is not None and scan.end.segment == self._segments[-1]:
             self._sizes[scan.end.segment] = scan.end.offset
         if scan.problem is not None:
             self.damage.append(f"{self._prefix}: {scan.problem}")
+
+    def first_frame(self, segment: int) -> Frame | None:
+        """The oldest frame of a segment; None when it holds none that is readable."""
+        return next(iter(SegmentScan([segment], self._load, content_version=self._content_version)), None)
 
     def bytes_after(self, position: Position) -> Iterator[tuple[str, bytes]]:
         """What ``truncate_after(position)`` would destroy: file names and their bytes, without trailing zeros."""
@@ -109,7 +111,7 @@ class SegmentLog:
             if segment >= position.segment:
                 lost = frames.used(self._load(segment), position.offset if segment == position.segment else 0)
                 if lost:
-                    yield self.path(segment).name, lost
+                    yield self._path(segment).name, lost
 
     def truncate_after(self, position: Position) -> None:
         """Durably end the log behind the frame at ``position``.  Before the first ``append`` only.
@@ -125,7 +127,7 @@ class SegmentLog:
             self._remove_last()
             return
         last = self._segments[-1]
-        segment_file.cut(self.path(last), position.offset)
+        segment_file.cut(self._path(last), position.offset)
         self._sizes[last] = position.offset
 
     def append(self, payload: bytes) -> None:
@@ -181,7 +183,7 @@ class SegmentLog:
         """Durably delete all segments older than ``segment``, never the last one."""
         for first in self.segments[:-1]:
             if first < segment:
-                unlink(self.path(first), missing_ok=True)
+                unlink(self._path(first), missing_ok=True)
                 self.forget(first)
         sync_directory(self._directory)
 
@@ -203,8 +205,11 @@ class SegmentLog:
 
     # Inside
 
+    def _path(self, segment: int) -> Path:
+        return self._directory / segment_name(self._prefix, segment)
+
     def _load(self, segment: int) -> bytes:
-        return segment_file.load(self.path(segment))
+        return segment_file.load(self._path(segment))
 
     def _refuse_after_failure(self) -> None:
         if self._failure is not None:
@@ -212,7 +217,7 @@ class SegmentLog:
 
     def _remove_last(self) -> None:
         last = self._segments.pop()
-        unlink(self.path(last), durable=True)
+        unlink(self._path(last), durable=True)
         del self._sizes[last]
         self._next = last
 
@@ -242,7 +247,7 @@ class SegmentLog:
             # An earlier life died before it wrote a record here.
             self._remove_last()
         usual, small = (max(needed, self._segment_bytes // share) for share in (1, _SMALL_SHARE))
-        fd, capacity = segment_file.create(self.path(first), header, (usual, small))
+        fd, capacity = segment_file.create(self._path(first), header, (usual, small))
         with self._structure:
             self._leave_segment()
             self._segments.append(first)
@@ -259,7 +264,7 @@ class SegmentLog:
         if self._fd >= 0:
             self._sizes[last] = self._offset
             self._rotated.append(self._fd)
-        segment_file.trim(self._fd if self._fd >= 0 else self.path(last), self._sizes[last])
+        segment_file.trim(self._fd if self._fd >= 0 else self._path(last), self._sizes[last])
 
     def _erase(self, offset: int, size: int) -> None:
         """Take back what a failed append may have written, or refuse everything from now on."""
