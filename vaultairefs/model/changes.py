@@ -235,6 +235,32 @@ class BodySynced(msgspec.Struct, frozen=True, array_like=True, tag=22):
     ino: Ino
 
 
+class StepBegun(msgspec.Struct, frozen=True, array_like=True, tag=23):
+    """The flusher is about to change the engine at this name; until that is recorded its outcome is in doubt.
+
+    Without this, a file that programs remove while its upload runs would come back after a crash: the engine has it
+    and no record says that it is ours.  ``version`` is what the name will hold where that is known beforehand (a move
+    or link from ``source``), ``token`` what the engine was given else.  Ends with ``ArtifactFlushed`` or
+    ``ArtifactMoved`` at this name, or ``StepEnded``.
+    """
+
+    ino: Ino
+    container: Ino
+    name: bytes
+    verb: str
+    version: Version = Version("")
+    token: str = ""
+    source_container: Ino = Ino(0)
+    source_name: bytes = b""
+
+
+class StepEnded(msgspec.Struct, frozen=True, array_like=True, tag=24):
+    """The step begun at this name is known to have changed nothing, or what it changed is recorded otherwise."""
+
+    container: Ino
+    name: bytes
+
+
 Change = (
     ContainerCreated
     | FileCreated
@@ -258,6 +284,8 @@ Change = (
     | ArtifactDeleted
     | ArtifactConflicted
     | BodySynced
+    | StepBegun
+    | StepEnded
 )
 
 _encoder: Final = msgspec.msgpack.Encoder()

@@ -230,6 +230,8 @@ _HANDLERS: Final[dict[type, Callable[["Namespace", Any], None]]] = {
     changes.ArtifactDeleted: _nothing,
     changes.ArtifactConflicted: _conflicted,
     changes.BodySynced: _nothing,
+    changes.StepBegun: _nothing,
+    changes.StepEnded: _nothing,
 }
 
 

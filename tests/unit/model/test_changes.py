@@ -34,6 +34,9 @@ TAGS = {
     "ArtifactMoved": 19,
     "ArtifactDeleted": 20,
     "ArtifactConflicted": 21,
+    "BodySynced": 22,
+    "StepBegun": 23,
+    "StepEnded": 24,
 }
 
 

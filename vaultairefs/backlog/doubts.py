@@ -1,0 +1,51 @@
+"""Engine steps whose outcome no record tells yet: begun, and neither recorded nor ended."""
+
+from typing import Final
+
+from vaultairefs.model.changes import ArtifactFlushed, ArtifactMoved, Change, StepBegun, StepEnded
+from vaultairefs.model.values import EntryKey, Ino
+
+
+class Doubts:
+    """``begun`` holds at most one step per name; after a crash the flusher asks the engine about each.
+
+    ``Backlog.apply`` calls ``apply`` for every change; a snapshot is ``list(doubts.begun.values())``, and posting
+    those again restores it.
+    """
+
+    def __init__(self) -> None:
+        self.begun: dict[EntryKey, StepBegun] = {}
+        self._containers: dict[Ino, int] = {}
+
+    def apply(self, change: Change) -> None:
+        """Post one change; most of them say nothing here."""
+        if type(change) is StepBegun:
+            key = EntryKey(change.container, change.name)
+            self._end(key)
+            self.begun[key] = change
+            self._containers[change.container] = self._containers.get(change.container, 0) + 1
+        elif type(change) in _ENDINGS and self.begun:
+            self._end(_ended_key(change))
+
+    def below(self, container: Ino) -> bool:
+        """Whether a step directly inside the container is in doubt."""
+        return container in self._containers
+
+    def _end(self, key: EntryKey) -> None:
+        if self.begun.pop(key, None) is None:
+            return
+        left = self._containers[key.container] - 1
+        if left:
+            self._containers[key.container] = left
+        else:
+            del self._containers[key.container]
+
+
+_ENDINGS: Final = frozenset({ArtifactFlushed, ArtifactMoved, StepEnded})
+
+
+def _ended_key(change: Change) -> EntryKey:
+    if type(change) is ArtifactMoved:
+        return EntryKey(change.new_container, change.new_name)
+    assert type(change) is ArtifactFlushed or type(change) is StepEnded
+    return EntryKey(change.container, change.name)
