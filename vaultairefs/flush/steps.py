@@ -1,0 +1,115 @@
+"""What the planner can decide: one engine step each, as frozen values.
+
+Promise: a step says everything that was known when it was decided; the executor looks nothing up again but paths.
+"""
+
+from dataclasses import dataclass
+
+from vaultairefs.model.values import EntryKey, Ino, Version
+
+
+@dataclass(frozen=True, slots=True)
+class Put:
+    """Store ``ino`` whole at ``key``; the only step that carries bytes, so it runs beside others."""
+
+    ino: Ino
+    key: EntryKey
+    expected: Version
+
+
+@dataclass(frozen=True, slots=True)
+class SetAttributes:
+    """Everything but the bytes of what is stored at ``key`` as ``version``."""
+
+    ino: Ino
+    key: EntryKey
+    version: Version
+
+
+@dataclass(frozen=True, slots=True)
+class CreateContainer:
+    """A container that the engine does not have yet."""
+
+    ino: Ino
+    key: EntryKey
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    """Rename inside the engine; ``expected`` is what ``key`` holds."""
+
+    ino: Ino
+    source: EntryKey
+    key: EntryKey
+    version: Version
+    expected: Version
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """Park what ``source`` holds: its name is needed and its own place is not free yet."""
+
+    ino: Ino
+    source: EntryKey
+    version: Version
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """Make ``key`` one more name of what ``source`` holds as ``version``."""
+
+    ino: Ino
+    source: EntryKey
+    key: EntryKey
+    version: Version
+    expected: Version
+
+
+@dataclass(frozen=True, slots=True)
+class Doomed:
+    """One stored name that nobody wants."""
+
+    ino: Ino
+    key: EntryKey
+    version: Version
+
+
+@dataclass(frozen=True, slots=True)
+class Delete:
+    """Delete artifacts, all in one container."""
+
+    doomed: tuple[Doomed, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class DeleteContainer:
+    """Delete a container that holds nothing of ours any more."""
+
+    ino: Ino
+    key: EntryKey
+
+
+@dataclass(frozen=True, slots=True)
+class Complete:
+    """Fetch all bytes of an unlinked but open file, so that its stored name can go."""
+
+    ino: Ino
+
+
+@dataclass(frozen=True, slots=True)
+class Settle:
+    """Find out what became of an earlier step at ``key`` whose outcome nobody recorded."""
+
+    key: EntryKey
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """Owed, but not now; ``reason`` is for people."""
+
+    reason: str
+
+
+Step = Put | SetAttributes | CreateContainer | Move | Stage | Link | Delete | DeleteContainer | Complete | Settle
+Decision = Step | Wait | None
+"""None: nothing is owed."""
