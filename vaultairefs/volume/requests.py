@@ -1,11 +1,14 @@
 """The values that the adapters above hand to a volume and get back from it."""
 
 import enum
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import msgspec
 
 from vaultairefs.namespace import Inode
+
+SYNC_XATTR: Final = b"user.vaultaire.sync"
+"""Holds a file's own ``SyncLevel`` as text."""
 
 
 class RenameMode(enum.Enum):

@@ -1,22 +1,32 @@
 """The facade: one mounted volume, its themes side by side.
 
 ``tree`` holds the calls that change or follow names, ``inodes`` attributes and lookup counts, ``xattrs`` extended
-attributes and ACLs, ``listings`` open containers, ``files`` open files and their bytes.
+attributes and access lists, ``listings`` open containers, ``files`` open files and their bytes.
+
+Does not: start or stop anything; the app owns the rooms' lives.
 """
 
+import time
 from collections.abc import Callable
 
 from vaultairefs.engine.interface import Engine
 from vaultairefs.fetch.discovery import Discovery
 from vaultairefs.fetch.fetcher import Fetcher
 from vaultairefs.flush.flusher import Flusher
-from vaultairefs.ledger.ledger import Ledger
+from vaultairefs.ledger import Ledger
+from vaultairefs.volume.content import Content
+from vaultairefs.volume.core import Core
+from vaultairefs.volume.door import Door
 from vaultairefs.volume.files import Files
 from vaultairefs.volume.inodes import Inodes
 from vaultairefs.volume.listings import Listings
 from vaultairefs.volume.requests import SyncLevel
 from vaultairefs.volume.tree import Tree
 from vaultairefs.volume.xattrs import Xattrs
+
+
+def _class_name(error: BaseException) -> str:
+    return type(error).__name__
 
 
 class Volume:
@@ -37,18 +47,34 @@ class Volume:
         tenant: str,
         mount_id: str,
         sync_level: SyncLevel = SyncLevel.JOURNALED,
-        outcome_name: Callable[[BaseException], str] = lambda error: type(error).__name__,
+        outcome_name: Callable[[BaseException], str] = _class_name,
         record_io: bool = False,
         read_only: bool = False,
+        clock_ns: Callable[[], int] = time.time_ns,
     ) -> None:
         self.ledger = ledger
         self.engine = engine
         self.discovery = discovery
         self.fetcher = fetcher
         self.flusher = flusher
-        self.tree: Tree
-        self.inodes: Inodes
-        self.xattrs: Xattrs
-        self.listings: Listings
-        self.files: Files
-        raise NotImplementedError
+        self.tenant = tenant
+        self.mount_id = mount_id
+        self.door = Door(ledger, tenant=tenant, outcome_name=outcome_name)
+        core = Core(
+            ledger,
+            engine,
+            discovery,
+            fetcher,
+            flusher,
+            self.door,
+            clock_ns=clock_ns,
+            sync_level=sync_level,
+            record_io=record_io,
+            read_only=read_only,
+        )
+        content = Content(core)
+        self.tree = Tree(core)
+        self.inodes = Inodes(core, content)
+        self.xattrs = Xattrs(core)
+        self.listings = Listings(core)
+        self.files = Files(core, content)

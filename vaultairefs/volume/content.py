@@ -1,0 +1,145 @@
+"""The bytes of one file: reading, writing, resizing and making them safe, whoever holds it open.
+
+Promise: a write is in the body file, and in the journal if the body is partial, before it returns (P1); room is found
+before a byte is acknowledged (P7); bytes that are on their way from the engine never cover newer ones.  Nothing here
+waits while the bytes are local and there is room.
+
+Does not: know handles or events.
+"""
+
+import stat
+import zlib
+from typing import Final
+
+import trio
+
+from vaultairefs.buffer import Phase
+from vaultairefs.model.changes import AttributesSet, BodyEvicted, BodyOpened, ExtentsWritten, Truncated, XattrSet
+from vaultairefs.model.context import OperationContext
+from vaultairefs.model.errors import OutOfSpace, TimedOut, TooLarge
+from vaultairefs.namespace import Inode
+from vaultairefs.volume import privileges
+from vaultairefs.volume.core import Core
+from vaultairefs.volume.requests import SYNC_XATTR, SyncLevel
+
+FILE_BYTES_MAX: Final = (1 << 44) - 4096
+"""The largest file of ext4 with 4 KiB blocks, which a body is."""
+
+ROOM_SECONDS: Final = 30.0
+"""How long a write waits for room before ENOSPC: it cannot be interrupted meanwhile."""
+
+STORED_SECONDS: Final = 60.0
+"""How long fsync at level ``stored`` waits for the engine before EIO (the bytes are kept and go on being flushed)."""
+
+_SET_ID: Final = stat.S_ISUID | stat.S_ISGID
+
+
+class Content:
+    """See the module's text."""
+
+    def __init__(self, core: Core) -> None:
+        self._core = core
+
+    async def read(self, inode: Inode, offset: int, length: int) -> tuple[bytes, bool]:
+        """Up to ``length`` bytes, fewer only at the end, and whether all of them were local already.
+
+        ``Stale`` when the engine's version is gone, ``Unavailable``, ``DeviceFailed``.
+        """
+        core = self._core
+        if offset >= inode.size:
+            return b"", True
+        body = core.buffer.find(inode.ino)
+        local = body is not None and body.has(offset, length)
+        if not local:
+            await core.fetcher.ensure(inode.ino, offset, length)
+        return core.buffer.read(inode.ino, offset, length), local
+
+    async def write(self, inode: Inode, offset: int, data: bytes, writer: OperationContext) -> None:
+        """All of ``data`` at ``offset``.  ``TooLarge``, ``OutOfSpace``, ``DeviceFailed``."""
+        core, ino, length = self._core, inode.ino, len(data)
+        if offset + length > FILE_BYTES_MAX:
+            raise TooLarge
+        if not core.buffer.has_room(length):
+            await self._make_room(length)
+        body = core.buffer.find(ino)
+        if body is None or not body.complete:
+            await core.fetcher.settled(ino, offset, length)
+            body = core.ledger.begin_body(ino)
+        if inode.mode & _SET_ID or inode.xattrs:
+            self.drop_privileges(inode, writer)
+        now_ns = core.clock_ns()
+        if not body.complete:
+            core.buffer.write(ino, offset, data)
+            core.ledger.commit(ExtentsWritten(ino, offset, length, zlib.crc32(data), now_ns))
+            return
+        if body.phase is not Phase.OPEN:
+            core.ledger.commit(BodyOpened(ino))
+        core.buffer.write(ino, offset, data)
+        core.ledger.note_write(ino, offset, length, now_ns)
+
+    async def resize(self, inode: Inode, size: int, *, always: bool) -> None:
+        """Set the size in bytes; an unchanged one moves the times only if ``always`` (ftruncate, O_TRUNC: open(2))."""
+        core, ino = self._core, inode.ino
+        if size > FILE_BYTES_MAX:
+            raise TooLarge
+        if size == inode.size and not always:
+            return
+        body = core.buffer.find(ino)
+        if body is None or not body.complete:
+            await core.fetcher.settled(ino, min(size, inode.size), FILE_BYTES_MAX)
+            if size:
+                core.ledger.begin_body(ino)
+        core.ledger.commit(Truncated(ino, size, core.clock_ns()))
+        core.buffer.truncate_file(ino, size)
+
+    async def sync(self, inode: Inode) -> str:
+        """Make the bytes and what leads to them safe at the file's level; returns the level's name.
+
+        ``DeviceFailed``: not safe.  ``TimedOut``: safe on the local disk, not yet in the engine.
+        """
+        core, level = self._core, self.level_of(inode)
+        if level is SyncLevel.BUFFERED:
+            return level.value
+        if core.buffer.find(inode.ino) is not None:
+            await core.ledger.sync_body(inode.ino)
+        await core.ledger.sync()
+        if level is SyncLevel.STORED and inode.nlink:
+            with trio.move_on_after(STORED_SECONDS) as scope:
+                await core.flusher.flush(inode.ino)
+            if scope.cancelled_caught:
+                raise TimedOut("the engine did not take the file in time; it is kept and will go on being flushed")
+        return level.value
+
+    def level_of(self, inode: Inode) -> SyncLevel:
+        """The file's own sync level, or the mount's."""
+        own = (inode.xattrs or {}).get(SYNC_XATTR)
+        try:
+            return SyncLevel(own.decode()) if own is not None else self._core.sync_level
+        except ValueError:
+            return self._core.sync_level
+
+    def drop_privileges(self, inode: Inode, writer: OperationContext) -> None:
+        """What a write or truncation by ``writer`` takes away: setuid, setgid, file capabilities."""
+        core = self._core
+        if inode.xattrs and privileges.CAPABILITY in inode.xattrs:
+            core.ledger.commit(XattrSet(inode.ino, privileges.CAPABILITY, None, core.clock_ns()))
+        mode = inode.mode if privileges.keeps_set_id(writer) else privileges.mode_without_set_id(inode.mode)
+        if mode != inode.mode:
+            times = inode.atime_ns, inode.mtime_ns, core.clock_ns()
+            core.ledger.commit(AttributesSet(inode.ino, mode, inode.uid, inode.gid, *times))
+
+    async def _make_room(self, length: int) -> None:
+        """Evict and flush until ``length`` more bytes fit; ``OutOfSpace`` after ``ROOM_SECONDS``."""
+        core = self._core
+        with trio.move_on_after(ROOM_SECONDS):
+            while not core.buffer.has_room(length):
+                for ino in core.buffer.evictable(length):
+                    core.ledger.commit(BodyEvicted(ino))
+                await core.ledger.sync()
+                if not core.buffer.has_room(length):
+                    await self._flush_something()
+            return
+        raise OutOfSpace("the buffer is full and the engine did not take enough of it in time")
+
+    async def _flush_something(self) -> None:
+        raise NotImplementedError

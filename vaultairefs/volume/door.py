@@ -1,0 +1,189 @@
+"""The door of the volume: every call passes it, is timed, and leaves exactly one event.
+
+``with door.names("mkdir", parent, name) as passage:`` works under its own ``OperationContext`` (operation name and a
+fresh id), so what the call commits to the journal and what the event log says carry the same operation id.
+
+Does not: decide anything about the call, nor fail it: an event that cannot be written is logged and counted in
+``lost_events``, because the operation it tells of has happened.
+"""
+
+from collections.abc import Callable
+from contextvars import Token
+from time import perf_counter_ns
+from types import TracebackType
+from typing import Final
+
+import structlog
+
+from vaultairefs.ledger import Ledger
+from vaultairefs.model.context import OperationContext, current, enter, leave
+from vaultairefs.model.errors import Stale, VaultaireError
+from vaultairefs.model.values import Ino
+from vaultairefs.namespace import Inode
+
+OK: Final = "OK"
+
+log = structlog.get_logger(__name__)
+
+
+class IoSummary:
+    """What went through one handle: counts, bytes, and how much of it was sequential."""
+
+    __slots__ = ("bytes_read", "bytes_written", "calls", "next_offset", "reads", "sequential", "writes")
+
+    def __init__(self) -> None:
+        self.reads = self.writes = self.bytes_read = self.bytes_written = 0
+        self.calls = self.sequential = self.next_offset = 0
+
+    def note_read(self, offset: int, length: int) -> None:
+        """Bytes read at ``offset``."""
+        self.reads += 1
+        self.bytes_read += length
+        self._follow(offset, length)
+
+    def note_write(self, offset: int, length: int) -> None:
+        """Bytes written at ``offset``."""
+        self.writes += 1
+        self.bytes_written += length
+        self._follow(offset, length)
+
+    def _follow(self, offset: int, length: int) -> None:
+        self.calls += 1
+        if offset == self.next_offset:
+            self.sequential += 1
+        self.next_offset = offset + length
+
+    @property
+    def sequential_share(self) -> float:
+        """The share of reads and writes that began where the one before ended; 0.0 without any."""
+        return self.sequential / self.calls if self.calls else 0.0
+
+
+NO_IO: Final = IoSummary()
+
+
+class Passage:
+    """One call on its way through the door; the call may fill in what it learns."""
+
+    __slots__ = (
+        "_context",
+        "_door",
+        "_name",
+        "_parent",
+        "_started",
+        "_token",
+        "cache_hit",
+        "durability",
+        "ino",
+        "inode",
+        "io",
+        "length",
+        "offset",
+    )
+
+    def __init__(self, door: "Door", context: OperationContext, ino: Ino, parent: Ino, name: bytes) -> None:
+        self._door = door
+        self._context = context
+        self._parent = parent
+        self._name = name
+        self.ino = ino
+        self.inode: Inode | None = None
+        self.offset = self.length = 0
+        self.durability = ""
+        self.cache_hit: bool | None = None
+        self.io = NO_IO
+
+    def __enter__(self) -> "Passage":
+        self._token: Token[OperationContext] = enter(self._context)
+        self._started = perf_counter_ns()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
+        duration_ns = perf_counter_ns() - self._started
+        try:
+            self._door.write(self, self._context, error, duration_ns, self._where())
+        finally:
+            leave(self._token)
+
+    def _where(self) -> tuple[bytes, bytes]:
+        if self._parent:
+            return self._door.path(self._parent), self._name
+        container, _, artifact = self._door.path(self.ino).rpartition(b"/")
+        return container, artifact
+
+
+class Door:
+    """Numbers operations and writes their events."""
+
+    def __init__(self, ledger: Ledger, *, tenant: str, outcome_name: Callable[[BaseException], str]) -> None:
+        self.ledger = ledger
+        self.lost_events = 0
+        self._tenant = tenant
+        self._outcome_name = outcome_name
+
+    def names(self, operation: str, parent: Ino, name: bytes) -> Passage:
+        """A call about the name ``name`` in ``parent``."""
+        home = self.ledger.namespace.find(parent)
+        child = home.children.get(name) if home is not None and home.children else None
+        return Passage(self, self._context(operation, current()), child.ino if child else Ino(0), parent, name)
+
+    def inode(self, operation: str, ino: Ino, caller: OperationContext | None = None) -> Passage:
+        """A call about an inode; ``caller`` is the opener's context where the request itself carries none."""
+        return Passage(self, self._context(operation, caller or current()), ino, Ino(0), b"")
+
+    def path(self, ino: Ino) -> bytes:
+        """A live path of the inode, empty for what has none."""
+        try:
+            return self.ledger.namespace.path(ino)
+        except Stale:
+            return b""
+
+    def _context(self, operation: str, caller: OperationContext) -> OperationContext:
+        return OperationContext(
+            self.ledger.next_operation_id(),
+            operation,
+            self._tenant,
+            caller.pid,
+            caller.uid,
+            caller.gid,
+            caller.umask,
+            caller.comm,
+        )
+
+    def write(
+        self,
+        passage: Passage,
+        context: OperationContext,
+        error: BaseException | None,
+        duration_ns: int,
+        where: tuple[bytes, bytes],
+    ) -> None:
+        """Record the call that just ended."""
+        inode, io = passage.inode, passage.io
+        try:
+            self.ledger.events.record(
+                operation_id=context.operation_id,
+                pid=context.pid,
+                uid=context.uid,
+                comm=context.comm,
+                operation=context.operation,
+                container=where[0],
+                artifact=where[1],
+                inode=inode.ino if inode else passage.ino,
+                size=inode.size if inode else 0,
+                offset=passage.offset,
+                length=passage.length,
+                duration_ns=duration_ns,
+                outcome=OK if error is None else self._outcome_name(error),
+                durability=passage.durability,
+                cache_hit=passage.cache_hit,
+                reads=io.reads,
+                writes=io.writes,
+                bytes_read=io.bytes_read,
+                bytes_written=io.bytes_written,
+                sequential_share=io.sequential_share,
+            )
+        except VaultaireError as failure:
+            if not self.lost_events:
+                log.error("an event could not be written", operation=context.operation, error=str(failure))
+            self.lost_events += 1
