@@ -229,10 +229,12 @@ class BodySynced(msgspec.Struct, frozen=True, array_like=True, tag=22):
     """The body's bytes so far are on the disk; written only for a changed body that has a base in the engine.
 
     After a power cut such a body counts only as far as this says: what was fetched into it and never synced may be
-    holes, and must not replace the engine's good copy.
+    holes, and must not replace the engine's good copy.  ``extents`` are the bytes that are meant where the body was
+    not complete or changed meanwhile; none stands for all of its dirty bytes, or for the whole of a complete body.
     """
 
     ino: Ino
+    extents: tuple[tuple[int, int], ...] = ()
 
 
 class StepBegun(msgspec.Struct, frozen=True, array_like=True, tag=23):
