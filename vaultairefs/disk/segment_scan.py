@@ -48,17 +48,26 @@ def segment_of(name: str, prefix: str, suffix: str = SUFFIX) -> int | None:
 class SegmentScan:
     """One pass over ``segments`` (first ordinals, ascending), whose bytes ``load`` gives.
 
+    ``behind`` is a frame of the first segment from an earlier pass: this one begins right behind it.
     After iteration ``end`` is the place behind the last good frame, ``next_ordinal`` the ordinal that a frame
     there would have, and ``problem`` says in words why the pass ended before the end of the log, or is None.
     """
 
-    def __init__(self, segments: Sequence[int], load: Callable[[int], bytes], *, content_version: int) -> None:
+    def __init__(
+        self,
+        segments: Sequence[int],
+        load: Callable[[int], bytes],
+        *,
+        content_version: int,
+        behind: Frame | None = None,
+    ) -> None:
         self.end: Position | None = None
         self.next_ordinal = segments[0] if segments else 1
         self.problem: str | None = None
         self._segments = segments
         self._load = load
         self._content_version = content_version
+        self._behind = behind
 
     def __iter__(self) -> Iterator[Frame]:
         for segment in self._segments:
@@ -82,6 +91,9 @@ class SegmentScan:
             return
         boot = header.boot
         ordinal, offset = segment, frames.HEADER_BYTES
+        if self._behind is not None and self._behind.position.segment == segment:
+            ordinal, offset = self._behind.ordinal + 1, self._behind.position.offset
+            self.next_ordinal = ordinal
         self.end = Position(segment, offset)
         for payload, end in frames.frames(data, offset, header.seed):
             offset = end

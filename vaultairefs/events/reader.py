@@ -25,6 +25,7 @@ class EventReader:
     def __init__(self, directory: str | os.PathLike[str]) -> None:
         self.damage: list[str] = []
         self._directory = Path(directory)
+        self._last: Frame | None = None
 
     @property
     def first_sequence(self) -> int:
@@ -35,16 +36,17 @@ class EventReader:
     @property
     def next_sequence(self) -> int:
         """One behind the newest event."""
-        segments = files.list_segments(self._directory)
-        following = segments[-1] if segments else 1
-        for record in self.read(following):
-            following = record.sequence + 1
-        return following
+        for segment in files.list_segments(self._directory)[-1:]:
+            scan = SegmentScan([segment], self._load, content_version=FORMAT_VERSION)
+            for _ in scan:
+                pass
+            return scan.next_ordinal
+        return 1
 
     def read(self, from_sequence: int = 1) -> Iterator[EventRecord]:
         """Events from ``from_sequence`` on, or from the oldest one kept if that is later, up to the newest now.
 
-        To follow a log, call again with the sequence behind the last one seen.  Events lost to damage are skipped,
+        To follow a log, call again with the sequence behind the last one seen: that costs little.  Events lost to damage are skipped,
         with a line in ``damage``.  ``BadInput`` for a log of a newer program.
         """
         position = from_sequence
@@ -53,15 +55,18 @@ class EventReader:
             following = segments[index + 1] if index + 1 < len(segments) else None
             if following is not None and following <= position:
                 continue
-            for record in self._segment(segment, following):
+            for record in self._segment(segment, following, position):
                 if record.sequence >= position:
                     yield record
                     position = record.sequence + 1
 
-    def _segment(self, segment: int, following: int | None) -> Iterator[EventRecord]:
-        scan = SegmentScan([segment], self._load, content_version=FORMAT_VERSION)
+    def _segment(self, segment: int, following: int | None, position: int) -> Iterator[EventRecord]:
+        last = self._last
+        behind = last if last and last.position.segment == segment and last.ordinal < position else None
+        scan = SegmentScan([segment], self._load, content_version=FORMAT_VERSION, behind=behind)
         try:
             for frame in scan:
+                self._last = frame
                 yield _record(frame)
         except NotFound:
             return  # Dropped since it was listed.
