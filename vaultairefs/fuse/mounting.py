@@ -11,6 +11,7 @@ Does not: serve the mount (``session.py``) or wait until an engine has everythin
 
 import ctypes
 import os
+import stat
 import subprocess
 from pathlib import Path
 from typing import Final
@@ -18,11 +19,12 @@ from typing import Final
 import msgspec
 import structlog
 
-from vaultairefs.disk.mount_table import FILESYSTEM_TYPE, KernelMount, topmost
+from vaultairefs.disk.mount_table import FILESYSTEM_TYPE, topmost
 from vaultairefs.fuse import errno_map
 from vaultairefs.model.errors import BadInput, Busy
 
 _MNT_DETACH: Final = 2
+_UMOUNT_NOFOLLOW: Final = 8
 _MS_POSIXACL: Final = 1 << 16
 _MS_NOSUID: Final = 1 << 1
 _MS_NODEV: Final = 1 << 2
@@ -98,17 +100,12 @@ class MountOptions(msgspec.Struct, frozen=True, kw_only=True):
         return words | {f"fsname={_escaped(self.source)}", "subtype=vaultairefs", "default_permissions"}
 
 
-def find_mount(mountpoint: str) -> KernelMount | None:
-    """The topmost mount at exactly this path; asks the kernel's table, never the daemon behind the mount."""
-    return topmost(os.path.realpath(mountpoint))
-
-
 def prepare_mountpoint(mountpoint: str) -> str:
     """The absolute path to mount on, freed of a dead mount; ``BadInput`` when nothing can be mounted there."""
     path = os.path.realpath(mountpoint)
     for _ in range(2):
         try:
-            is_directory = os.path.isdir(path) if os.stat(path) else False
+            is_directory = stat.S_ISDIR(os.stat(path).st_mode)
         except OSError as error:
             if not errno_map.is_disconnected(error):
                 raise BadInput(f"cannot mount on {mountpoint}: {os.strerror(error.errno or 0)}") from error
@@ -117,7 +114,7 @@ def prepare_mountpoint(mountpoint: str) -> str:
             continue
         if not is_directory:
             raise BadInput(f"cannot mount on {mountpoint}: it is not a directory")
-        entry = find_mount(path)
+        entry = topmost(path)
         if entry is not None and entry.filesystem_type == FILESYSTEM_TYPE:
             raise BadInput(f"{mountpoint} is already a mounted volume")
         return path
@@ -155,13 +152,13 @@ def mount(path: str, options: MountOptions) -> int:
 
 
 def unmount(mountpoint: str, *, lazy: bool = False) -> None:
-    """Take the mount away; returns when the kernel has, having written what programs left in mapped memory.
+    """Take the mount at this absolute path away; returns when programs' mapped memory is written and it is gone.
 
     Blocks while it does, so whoever serves the mount calls it in a thread.  ``Busy`` while programs use it; ``lazy``
     hides it at once and lets them finish.  Nothing mounted there is no error.
     """
     if may_mount():
-        if _libc.umount2(os.fsencode(mountpoint), ctypes.c_int(_MNT_DETACH if lazy else 0)) == 0:
+        if _libc.umount2(os.fsencode(mountpoint), ctypes.c_int(_UMOUNT_NOFOLLOW | (_MNT_DETACH if lazy else 0))) == 0:
             return
         error = OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
         if errno_map.is_not_mounted(error):
@@ -173,20 +170,20 @@ def unmount(mountpoint: str, *, lazy: bool = False) -> None:
 
 
 def _fusermount_unmount(mountpoint: str, lazy: bool) -> None:
-    if find_mount(mountpoint) is None:
+    if topmost(mountpoint) is None:
         return
     command = ["fusermount3", "-u", *(["-z"] if lazy else []), "--", mountpoint]
     try:
         done = subprocess.run(command, capture_output=True, timeout=_UNMOUNT_SECONDS_MAX, check=False)
     except (OSError, subprocess.TimeoutExpired) as error:
         raise BadInput(f"cannot unmount {mountpoint}: fusermount3 failed") from error
-    if done.returncode != 0 and find_mount(mountpoint) is not None:
+    if done.returncode != 0 and topmost(mountpoint) is not None:
         raise Busy(f"{mountpoint} is in use", operation="unmount")
 
 
 def raise_read_ahead(mountpoint: str, kib: int = READ_AHEAD_KIB) -> bool:
     """Let the kernel read ``kib`` ahead on this mount; False where it may not be set (not root, no sysfs)."""
-    entry = find_mount(mountpoint)
+    entry = topmost(mountpoint)
     if entry is None:
         return False
     try:

@@ -17,6 +17,7 @@ import pyfuse3
 import structlog
 import trio
 
+from vaultairefs.disk.mount_table import topmost
 from vaultairefs.fuse import mounting, waiting
 from vaultairefs.fuse.adapter import Adapter
 from vaultairefs.fuse.mounting import MountOptions
@@ -96,7 +97,8 @@ def _fuse_descriptors() -> set[int]:
 
 
 def _device(path: str) -> str | None:
-    entry = mounting.find_mount(path)
+    # Never resolved: looking at a path below our own mount from here would wait for ourselves.
+    entry = topmost(path)
     return entry.device if entry is not None else None
 
 

@@ -38,13 +38,6 @@ def test_fusermount_options_keep_commas_and_backslashes_of_the_source() -> None:
     }
 
 
-def test_a_mount_is_found_by_its_exact_path(tmp_path: Path) -> None:
-    entry = mounting.find_mount("/proc")
-    assert entry is not None
-    assert entry.filesystem_type == "proc"
-    assert mounting.find_mount(str(tmp_path)) is None
-
-
 def test_a_mountpoint_is_resolved(tmp_path: Path) -> None:
     (tmp_path / "real").mkdir()
     (tmp_path / "link").symlink_to("real")

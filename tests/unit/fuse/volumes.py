@@ -13,7 +13,7 @@ def make_inode(ino: int, kind: Kind = Kind.FILE, *, mode: int = 0o644, size: int
     attributes = Attributes(
         kind=kind, mode=mode, uid=7, gid=8, atime_ns=1, mtime_ns=-1, ctime_ns=3_000_000_004, rdev=9, target=target
     )
-    return Inode(Ino(ino), attributes, parent=ROOT, size=size)
+    return Inode.begin(Ino(ino), attributes, parent=ROOT, size=size)
 
 
 class Theme:
