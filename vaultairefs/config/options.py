@@ -57,8 +57,11 @@ def split(text: str) -> list[str]:
     return [option for option in [*options, word] if option]
 
 
-def parse(options: Iterable[str]) -> MountOptions:
-    """Sort split options; ``BadInput`` for one that nobody knows or whose value is missing or not wanted."""
+def parse(options: Iterable[str], *, sloppy: bool = False) -> MountOptions:
+    """Sort split options; ``BadInput`` for one that nobody knows or whose value is missing or not wanted.
+
+    ``sloppy`` (mount -s) lets unknown ones pass.
+    """
     ours: dict[str, str] = {}
     kernel: list[str] = []
     for option in options:
@@ -68,6 +71,8 @@ def parse(options: Iterable[str]) -> MountOptions:
         if not equals and name in KERNEL:
             kernel.append(name)
         elif name not in OURS:
+            if sloppy:
+                continue
             raise BadInput(f"unknown mount option {option!r}")
         elif name in FLAGS and equals:
             raise BadInput(f"option {name} takes no value, but {option!r} gives one")

@@ -5,46 +5,25 @@ the command line win over ``VAULTAIREFS_*`` variables, those over the defaults. 
 """
 
 import hashlib
-import math
-import os
 import re
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import AfterValidator, BeforeValidator, Field, ValidationError
+from pydantic import BeforeValidator, Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from vaultairefs.config import environment, options
+from vaultairefs.config import environment, options, units
 from vaultairefs.model.errors import BadInput
-
-_SIZE: Final = re.compile(r"(\d+(?:\.\d+)?)\s*([kmgtp]?)(i?b?)", re.IGNORECASE)
-_DURATION: Final = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h|d|)", re.IGNORECASE)
-_SECONDS: Final = {"": 1.0, "ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
-_POWERS: Final = {"": 0, "k": 1, "m": 2, "g": 3, "t": 4, "p": 5}
 
 MIB: Final = 1 << 20
 
 
-def parse_size(value: Any) -> Any:
-    """``512M``, ``10GiB``, ``1048576``: bytes; units are powers of 1024, but ``kB``, ``MB``, ... are of 1000."""
-    if not isinstance(value, str):
-        return value
-    found = _SIZE.fullmatch(value.strip())
-    if found is None:
-        raise ValueError("must be a size such as 512M or 10GiB")
-    number, unit, suffix = found.groups()
-    base = 1000 if unit and suffix.lower() == "b" else 1024
-    return int(float(number) * base ** _POWERS[unit.lower()])
+def _size(value: Any) -> Any:
+    return units.parse_size(value) if isinstance(value, str) else value
 
 
-def parse_duration(value: Any) -> Any:
-    """``2``, ``0.5s``, ``250ms``, ``5m``: seconds."""
-    if not isinstance(value, str):
-        return value
-    found = _DURATION.fullmatch(value.strip())
-    if found is None:
-        raise ValueError("must be a duration such as 2s, 250ms or 5m")
-    return float(found[1]) * _SECONDS[found[2].lower()]
+def _duration(value: Any) -> Any:
+    return units.parse_duration(value) if isinstance(value, str) else value
 
 
 def _parse_octal(value: Any) -> Any:
@@ -59,22 +38,8 @@ def _parse_flag(value: Any) -> Any:
     return True if value == "" else value
 
 
-def _check_tenant(value: str) -> str:
-    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}", value):
-        raise ValueError(
-            "must be 1 to 63 letters, digits, dots, dashes or underscores, and begin with a letter or digit"
-        )
-    return value
-
-
-def _check_finite(value: float) -> float:
-    if not math.isfinite(value):
-        raise ValueError("must be a finite number")
-    return value
-
-
-Size = Annotated[int, BeforeValidator(parse_size)]
-Duration = Annotated[float, BeforeValidator(parse_duration), AfterValidator(_check_finite), Field(ge=0, le=366 * 86400)]
+Size = Annotated[int, BeforeValidator(_size)]
+Duration = Annotated[float, BeforeValidator(_duration), Field(ge=0, le=366 * 86400)]
 Flag = Annotated[bool, BeforeValidator(_parse_flag)]
 NumericId = Annotated[int, Field(ge=0, lt=0xFFFFFFFF)]
 
@@ -89,7 +54,7 @@ class MountSettings(BaseSettings):
     kernel: tuple[str, ...] = ()
 
     state: Path | None = None
-    tenant: Annotated[str, AfterValidator(_check_tenant)] | None = None
+    tenant: str | None = None
     sync: Literal["buffered", "journaled", "stored"] = "journaled"
     conflict: Literal["keep-both", "overwrite", "fail"] = "keep-both"
     buffer_size: Annotated[Size, Field(ge=16 * MIB)] = 16 << 30
@@ -122,18 +87,18 @@ class MountSettings(BaseSettings):
         return self.state or environment.state_home() / self.state_id
 
 
-def load(spec: str, mountpoint: str, words: list[str]) -> MountSettings:
-    """Settings from a command line; ``words`` are the texts after each ``-o``.  ``BadInput`` in one sentence.
+def load(spec: str, mountpoint: str, words: list[str], *, sloppy: bool = False) -> MountSettings:
+    """Settings from a command line; ``words`` are single options, as ``options.split`` gives them.
 
-    Relative paths count from the current directory.  The mount point's own symlinks are resolved, so that one
-    mount point has one name; nothing is looked up below it.
+    ``BadInput`` in one sentence.  A relative state directory counts from the current directory; ``mountpoint`` is
+    absolute with its symlinks resolved, so that one mount point has one name.
     """
-    parsed = options.parse(option for text in words for option in options.split(text))
+    parsed = options.parse(words, sloppy=sloppy)
     given: dict[str, Any] = dict(parsed.ours)
     if "state" in given:
         given["state"] = Path(given["state"]).absolute()
     try:
-        return MountSettings(spec=spec, mountpoint=Path(os.path.realpath(mountpoint)), kernel=parsed.kernel, **given)
+        return MountSettings(spec=spec, mountpoint=Path(mountpoint), kernel=parsed.kernel, **given)
     except ValidationError as error:
         raise BadInput(_sentence(error)) from error
 

@@ -16,8 +16,8 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from vaultairefs.disk import durable
-from vaultairefs.disk.mount_table import FILESYSTEM_TYPE, KernelMount, kernel_mounts, topmost
+from vaultairefs.disk import durable, mount_table
+from vaultairefs.disk.mount_table import FILESYSTEM_TYPE, KernelMount
 from vaultairefs.disk.os_errors import translated
 from vaultairefs.model.errors import BadInput
 
@@ -36,7 +36,7 @@ class MountRecord(NamedTuple):
 def mount_at(path: Path) -> KernelMount:
     """The volume mounted at exactly ``path``; ``BadInput`` when there is none."""
     real = os.path.realpath(path)
-    found = topmost(real)
+    found = mount_table.topmost(real)
     if found is None or found.filesystem_type != FILESYSTEM_TYPE:
         raise BadInput(f"{path} is not a mounted vaultairefs volume")
     return found
@@ -49,7 +49,7 @@ def mount_containing(path: Path) -> KernelMount:
     except OSError as error:
         raise BadInput(f"{path}: {error.strerror}") from error
     device = f"{os.major(status.st_dev)}:{os.minor(status.st_dev)}"
-    for mount in reversed(kernel_mounts()):
+    for mount in reversed(mount_table.kernel_mounts()):
         if mount.device == device and mount.filesystem_type == FILESYSTEM_TYPE:
             return mount
     raise BadInput(f"{path} is not in a mounted vaultairefs volume")

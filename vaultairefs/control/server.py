@@ -8,7 +8,7 @@ its own request only; at most ``CLIENTS_MAX`` are served at once.
 import os
 import socket
 import struct
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import Final
 
@@ -22,8 +22,9 @@ CLIENTS_MAX: Final = 32
 REQUEST_SECONDS_MAX: Final = 30.0
 """How long a client may take to send its one line."""
 
-Verb = Callable[[Message], AsyncIterator[Message]]
-"""Given the request, yields replies; the server adds ``"done": true`` in a last line of its own or the error's."""
+Send = Callable[[Message], Awaitable[None]]
+Verb = Callable[[Message, Send], Awaitable[Message]]
+"""Given the request and a way to send progress, returns the last reply, to which the server adds ``"done": true``."""
 
 _log = structlog.get_logger("vaultairefs.control")
 
@@ -73,7 +74,7 @@ async def serve(listener: trio.SocketListener, verbs: Mapping[str, Verb]) -> Non
 async def _answer(stream: trio.SocketStream, verbs: Mapping[str, Verb]) -> None:
     async with trio.open_nursery() as nursery:
         try:
-            if not _is_owner(stream):
+            if _peer_uid(stream) not in (0, os.geteuid()):
                 raise BadInput("only the owner of this mount and root may use its control socket")
             with trio.fail_after(REQUEST_SECONDS_MAX):
                 request = await _receive_line(stream)
@@ -81,16 +82,12 @@ async def _answer(stream: trio.SocketStream, verbs: Mapping[str, Verb]) -> None:
             if verb is None:
                 raise BadInput(f"this daemon does not know the request {request.get('verb')!r}")
             nursery.start_soon(_watch_hangup, stream, nursery.cancel_scope)
-            last: Message = {}
-            async for reply in verb(request):
-                if last:
-                    await stream.send_all(encode(last))
-                last = reply
+            last = await verb(request, lambda reply: stream.send_all(encode(reply)))
             await stream.send_all(encode({**last, "done": True}))
         except (trio.BrokenResourceError, trio.ClosedResourceError, trio.TooSlowError):
             pass
         except VaultaireError as error:
-            await _send_error(stream, str(error))
+            await _send_error(stream, str(error.args[0]))
         except Exception as error:
             _log.exception("control_request_failed")
             await _send_error(stream, f"the daemon failed to answer: {type(error).__name__}: {error}")
@@ -126,7 +123,7 @@ async def _send_error(stream: trio.SocketStream, sentence: str) -> None:
         pass
 
 
-def _is_owner(stream: trio.SocketStream) -> bool:
+def _peer_uid(stream: trio.SocketStream) -> int:
     credentials = stream.socket.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
     _, uid, _ = struct.unpack("3i", credentials)
-    return uid in (0, os.geteuid())
+    return int(uid)

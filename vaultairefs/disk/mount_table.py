@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 FILESYSTEM_TYPE: Final = "fuse.vaultairefs"
+_TABLE: Final = Path("/proc/self/mountinfo")
 
 
 class KernelMount(NamedTuple):
@@ -22,7 +23,7 @@ class KernelMount(NamedTuple):
 def kernel_mounts() -> list[KernelMount]:
     """All mounts, bottom first."""
     found = []
-    with Path("/proc/self/mountinfo").open(encoding="utf-8", errors="surrogateescape", newline="\n") as lines:
+    with _TABLE.open(encoding="utf-8", errors="surrogateescape", newline="\n") as lines:
         for line in lines:
             before, _, after = line.partition(" - ")
             fields, kind = before.split(" "), after.rstrip("\n").split(" ")

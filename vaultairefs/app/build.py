@@ -1,0 +1,165 @@
+"""Builds the rooms of one mount in the only order there is, from the ground up, and closes them from the top down.
+
+Promise: whatever fails on the way is undone; after a good end the state directory is marked clean.
+"""
+
+import contextlib
+import os
+from collections.abc import AsyncIterator, Awaitable, Callable
+from functools import partial
+from typing import Final, NamedTuple, cast
+
+import trio
+
+from vaultairefs.app import logs
+from vaultairefs.app.ownership import Owned
+from vaultairefs.app.service import OwedSummary
+from vaultairefs.config.settings import MountSettings
+from vaultairefs.disk.state_directory import StateDirectory
+from vaultairefs.engine.interface import Engine
+from vaultairefs.engine.registry import open_engine
+from vaultairefs.fetch.discovery import Discovery
+from vaultairefs.fetch.fetcher import Fetcher
+from vaultairefs.flush.flusher import Flusher
+from vaultairefs.fuse import errno_map
+from vaultairefs.fuse.mounting import FLAG_WORDS, MountOptions
+from vaultairefs.ledger import Ledger
+from vaultairefs.model.errors import BadInput, TimedOut, VaultaireError
+from vaultairefs.model.values import Ino
+from vaultairefs.volume import SyncLevel, Volume
+
+_PROBE_SECONDS_MAX: Final = 60.0
+_IN_FLIGHT_BYTES: Final = 256 << 20
+
+
+class Rooms(NamedTuple):
+    """The rooms of one mount, and the sums over several of them."""
+
+    state: StateDirectory
+    engine: Engine
+    ledger: Ledger
+    discovery: Discovery
+    fetcher: Fetcher
+    flusher: Flusher
+    volume: Volume
+
+    def owed(self) -> OwedSummary:
+        """What the engine does not have; costs time in proportion to it."""
+        backlog = self.ledger.backlog
+        changed = {ino for ino in backlog.owed_names.values() if ino is not None}
+        changed.update(backlog.owed_inos)
+        removed = sum(1 for ino in backlog.owed_names.values() if ino is None)
+        return OwedSummary(len(changed) + removed, self.ledger.buffer.dirty_bytes)
+
+    def oldest_owed_since(self) -> float | None:
+        """When the oldest debt began, in seconds of trio's clock; None without any."""
+        backlog = self.ledger.backlog
+        begins = [owed.first for owed in backlog.owed_inos.values()]
+        begins += backlog.names_since.values()
+        return min(begins, default=None)
+
+    def owes_below(self, container: Ino) -> bool:
+        """Whether the engine lacks anything at or below the container."""
+        namespace, backlog = self.ledger.namespace, self.ledger.backlog
+        inos = list(backlog.owed_inos)
+        inos += [key.container for key in backlog.owed_names]
+        return any(
+            ino == container or (namespace.find(ino) is not None and namespace.is_ancestor(container, ino))
+            for ino in inos
+        )
+
+
+@contextlib.asynccontextmanager
+async def open_rooms(settings: MountSettings) -> AsyncIterator[Rooms]:
+    """Everything but the mount itself; ``BadInput`` in one sentence when it cannot be had."""
+    engine = await _open_engine(settings)
+    async with contextlib.AsyncExitStack() as stack:
+        stack.push_async_callback(_shielded, engine.close)
+        state = await trio.to_thread.run_sync(StateDirectory.open, settings.state_directory, engine.identity)
+        stack.push_async_exit(partial(_close_state, state))
+        logs.add_file(state.path, settings.log_format)
+        ledger = await Ledger.open(
+            state,
+            tenant=settings.tenant or "",
+            root_owner=(os.geteuid(), os.getegid()),
+            buffer_size=settings.buffer_size,
+        )
+        stack.push_async_callback(_shielded, ledger.close)
+        yield _furnish(settings, state, engine, ledger)
+
+
+async def _close_state(state: StateDirectory, kind: object, error: BaseException | None, trace: object) -> None:
+    """Unlock; only an end without an error is a clean one."""
+    with trio.CancelScope(shield=True):
+        await trio.to_thread.run_sync(lambda: state.close(clean=error is None))
+
+
+async def _shielded(close: Callable[[], Awaitable[None]]) -> None:
+    """Close also when the whole mount was cancelled."""
+    with trio.CancelScope(shield=True):
+        await close()
+
+
+async def _open_engine(settings: MountSettings) -> Engine:
+    """The engine of the spec in its wrappers, found usable."""
+    engine = open_engine(settings.spec, settings.tenant)
+    try:
+        with trio.fail_after(_PROBE_SECONDS_MAX):
+            await engine.probe()
+    except trio.TooSlowError as error:
+        raise TimedOut(f"{settings.spec} did not answer within {_PROBE_SECONDS_MAX:.0f} s") from error
+    except VaultaireError as error:
+        if isinstance(error, BadInput):
+            raise
+        raise BadInput(f"{settings.spec} cannot be used: {error.args[0]}") from error
+    if settings.uid is None and settings.gid is None and settings.umask is None:
+        return engine
+    return cast(Engine, Owned(engine, uid=settings.uid, gid=settings.gid, umask=settings.umask))
+
+
+def _furnish(settings: MountSettings, state: StateDirectory, engine: Engine, ledger: Ledger) -> Rooms:
+    discovery = Discovery(ledger, engine, ttl_seconds=settings.ttl)
+    fetcher = Fetcher(ledger, engine)
+    flusher = Flusher(
+        ledger,
+        engine,
+        fetcher,
+        flush_delay=settings.flush_delay,
+        flush_workers=settings.flush_workers,
+        in_flight_bytes=_IN_FLIGHT_BYTES,
+        conflict=settings.conflict,
+        mount_id=state.mount_id,
+    )
+    volume = Volume(
+        ledger,
+        engine,
+        discovery,
+        fetcher,
+        flusher,
+        tenant=settings.tenant or "",
+        mount_id=state.mount_id,
+        sync_level=SyncLevel(settings.sync),
+        outcome_name=errno_map.outcome_name,
+        record_io=settings.events == "io",
+        read_only=settings.read_only,
+    )
+    return Rooms(state, engine, ledger, discovery, fetcher, flusher, volume)
+
+
+def mount_options(settings: MountSettings, source: str) -> MountOptions:
+    """The kernel's part of the options; without ``dev`` and ``suid`` device nodes and setuid bits are inert."""
+    said = settings.kernel
+    return MountOptions(
+        source=source,
+        read_only=settings.read_only,
+        allow_other=settings.allow_other,
+        suid=_last_of(said, "suid", "nosuid") == "suid",
+        dev=_last_of(said, "dev", "nodev") == "dev",
+        executable=_last_of(said, "exec", "noexec") != "noexec",
+        flags=frozenset(said) & FLAG_WORDS.keys(),
+        ttl_seconds=settings.ttl,
+    )
+
+
+def _last_of(said: tuple[str, ...], *words: str) -> str | None:
+    return next((word for word in reversed(said) if word in words), None)

@@ -1,0 +1,50 @@
+"""The fields of ``vaultairefs status``: read from every room, changed nowhere."""
+
+import os
+
+import msgspec
+import trio
+
+from vaultairefs.app.build import Rooms
+from vaultairefs.config.settings import MountSettings
+from vaultairefs.control.protocol import Message
+
+
+def status_of(settings: MountSettings, rooms: Rooms) -> Message:
+    """Sizes in bytes, ``_s`` in seconds; DESIGN §4 names the fields that scripts may rely on."""
+    owed = rooms.owed()
+    flushing = rooms.flusher.status()
+    oldest = rooms.oldest_owed_since()
+    return {
+        "mount": str(settings.mountpoint),
+        "engine": rooms.engine.identity,
+        "tenant": settings.tenant or "",
+        "state_dir": str(rooms.state.path),
+        "pid": os.getpid(),
+        "sync": settings.sync,
+        "passthrough": f"off: {_why_no_passthrough(settings)}",
+        "read_only": settings.read_only,
+        "conditional": rooms.engine.capabilities.conditional,
+        "dirty_artifacts": owed.artifacts,
+        "dirty_bytes": owed.bytes,
+        "oldest_dirty_s": 0.0 if oldest is None else round(max(trio.current_time() - oldest, 0.0), 3),
+        "inflight_bytes": flushing.inflight_bytes,
+        "flushed_artifacts": flushing.flushed_artifacts,
+        "flush_errors": list(flushing.flush_errors),
+        "conflicts": flushing.conflicts,
+        "quarantined": len(rooms.state.quarantined()),
+        "requests": rooms.requests(),
+        "bytes_uploaded": flushing.bytes_uploaded,
+        "bytes_downloaded": rooms.fetcher.bytes_downloaded,
+        "inodes": len(rooms.ledger.namespace),
+        "cached_bytes": rooms.ledger.buffer.used_bytes,
+        "buffer_size": settings.buffer_size,
+        "event_sequence": rooms.ledger.events.next_sequence - 1,
+        "recovered": msgspec.to_builtins(rooms.ledger.recovered),
+    }
+
+
+def _why_no_passthrough(settings: MountSettings) -> str:
+    if settings.passthrough == "off":
+        return "not wanted"
+    return "reads and writes of this version go through the daemon"
