@@ -1,0 +1,52 @@
+"""Which engine a SPEC means: by its scheme, through the entry-point group ``vaultairefs.engines``.
+
+An entry point is a factory ``open_engine(spec: str, tenant: str | None) -> Engine``; other packages may add schemes.
+Our own are known even where no package metadata is installed (a source tree).
+
+Promise: whatever is wrong with a SPEC is a ``BadInput`` in one sentence.
+"""
+
+import importlib
+import re
+from collections.abc import Callable
+from importlib.metadata import entry_points
+from typing import Final
+
+from vaultairefs.engine.interface import Engine
+from vaultairefs.engine.tenancy import namespace_name
+from vaultairefs.model.errors import BadInput
+
+GROUP: Final = "vaultairefs.engines"
+_OWN: Final = {"file": "vaultairefs.engine.local", "memory": "vaultairefs.engine.memory"}
+_SCHEME: Final = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*):")
+
+Factory = Callable[[str, str | None], Engine]
+
+
+def schemes() -> list[str]:
+    """Every scheme that some engine serves, sorted."""
+    return sorted({*_OWN, *(point.name for point in entry_points(group=GROUP))})
+
+
+def open_engine(spec: str, tenant: str | None = None) -> Engine:
+    """The engine for ``spec``, its namespace narrowed to ``tenant`` if given.  Blocking, briefly."""
+    found = _SCHEME.match(spec)
+    if found is None:
+        hint = f"file://{spec}" if spec.startswith("/") else "file:///directory"
+        raise BadInput(f"{spec or 'an empty text'} is no engine: write for example {hint}")
+    if tenant is not None:
+        namespace_name(tenant)
+    return _factory(found[1].lower())(spec, tenant)
+
+
+def _factory(scheme: str) -> Factory:
+    if scheme in _OWN:
+        factory: Factory = importlib.import_module(_OWN[scheme]).open_engine
+        return factory
+    for point in entry_points(group=GROUP, name=scheme):
+        try:
+            loaded: Factory = point.load()
+        except Exception as error:  # whatever a foreign package raises while it is imported
+            raise BadInput(f"the engine for {scheme}: cannot be loaded: {error}") from error
+        return loaded
+    raise BadInput(f"{scheme}: is no engine that is installed here; there are {', '.join(schemes())}")
