@@ -54,9 +54,9 @@ class IoSummary:
         self.next_offset = offset + length
 
     @property
-    def sequential_share(self) -> float:
-        """The share of reads and writes that began where the one before ended; 0.0 without any."""
-        return self.sequential / self.calls if self.calls else 0.0
+    def sequential_share(self) -> float | None:
+        """The share of reads and writes that began where the one before ended; None without any."""
+        return self.sequential / self.calls if self.calls else None
 
 
 NO_IO: Final = IoSummary()
@@ -66,6 +66,7 @@ class Passage:
     """One call on its way through the door; the call may fill in what it learns."""
 
     __slots__ = (
+        "_began_ns",
         "_context",
         "_door",
         "_name",
@@ -88,24 +89,27 @@ class Passage:
         self._name = name
         self.ino = ino
         self.inode: Inode | None = None
-        self.offset = self.length = 0
+        self.offset: int | None = None
+        self.length: int | None = None
         self.durability = ""
         self.cache_hit: bool | None = None
         self.io = NO_IO
 
     def __enter__(self) -> "Passage":
         self._token: Token[OperationContext] = enter(self._context)
+        self._began_ns = self._door.clock_ns()
         self._started = perf_counter_ns()
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
         duration_ns = perf_counter_ns() - self._started
         try:
-            self._door.write(self, self._context, error, duration_ns, self._where())
+            self._door.write(self, self._context, error, self._began_ns, duration_ns)
         finally:
             leave(self._token)
 
-    def _where(self) -> tuple[bytes, bytes]:
+    def where(self) -> tuple[bytes, bytes]:
+        """Container and artifact, as they are called now."""
         if self._parent:
             return self._door.path(self._parent), self._name
         container, _, artifact = self._door.path(self.ino).rpartition(b"/")
@@ -115,8 +119,16 @@ class Passage:
 class Door:
     """Numbers operations and writes their events."""
 
-    def __init__(self, ledger: Ledger, *, tenant: str, outcome_name: Callable[[BaseException], str]) -> None:
+    def __init__(
+        self,
+        ledger: Ledger,
+        *,
+        tenant: str,
+        outcome_name: Callable[[BaseException], str],
+        clock_ns: Callable[[], int],
+    ) -> None:
         self.ledger = ledger
+        self.clock_ns = clock_ns
         self.lost_events = 0
         self._tenant = tenant
         self._outcome_name = outcome_name
@@ -155,22 +167,24 @@ class Door:
         passage: Passage,
         context: OperationContext,
         error: BaseException | None,
+        began_ns: int,
         duration_ns: int,
-        where: tuple[bytes, bytes],
     ) -> None:
         """Record the call that just ended."""
         inode, io = passage.inode, passage.io
+        container, artifact = passage.where()
         try:
             self.ledger.events.record(
+                time_ns=began_ns,
                 operation_id=context.operation_id,
                 pid=context.pid,
                 uid=context.uid,
                 comm=context.comm,
                 operation=context.operation,
-                container=where[0],
-                artifact=where[1],
+                container=container,
+                artifact=artifact,
                 inode=inode.ino if inode else passage.ino,
-                size=inode.size if inode else 0,
+                size=inode.size if inode else None,
                 offset=passage.offset,
                 length=passage.length,
                 duration_ns=duration_ns,

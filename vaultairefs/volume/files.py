@@ -12,7 +12,7 @@ from typing import Final
 
 from vaultairefs.buffer import Phase
 from vaultairefs.model.changes import FileCreated
-from vaultairefs.model.context import OperationContext, current
+from vaultairefs.model.context import OperationContext, current, enter, leave
 from vaultairefs.model.errors import (
     AlreadyExists,
     BadHandle,
@@ -20,6 +20,7 @@ from vaultairefs.model.errors import (
     InvalidRequest,
     IsAContainer,
     Stale,
+    VaultaireError,
 )
 from vaultairefs.model.values import Ino, Kind
 from vaultairefs.namespace import Inode
@@ -27,6 +28,9 @@ from vaultairefs.volume.births import attributes_for
 from vaultairefs.volume.content import Content
 from vaultairefs.volume.core import Core
 from vaultairefs.volume.door import IoSummary, Passage
+
+WRITTEN: Final = "written"
+"""The durability of a write that has returned: it survives our own crash (P1)."""
 
 _READABLE: Final = (os.O_RDONLY, os.O_RDWR)
 _WRITABLE: Final = (os.O_WRONLY, os.O_RDWR)
@@ -107,33 +111,38 @@ class Files:
 
         ``BadHandle``, ``Stale``, ``Unavailable``, ``DeviceFailed``.
         """
-        opened = self._opened(handle)
         if self._core.record_io:
-            with self._passage("read", opened) as passage:
+            with self._passage("read", handle) as passage:
                 passage.offset = offset
-                data, passage.cache_hit = await self._read(opened, offset, length)
+                data, passage.cache_hit = await self._read(handle, offset, length)
                 passage.length = len(data)
                 return data
-        return (await self._read(opened, offset, length))[0]
+        try:
+            return (await self._read(handle, offset, length))[0]
+        except VaultaireError:
+            with self._passage("read", handle, offset, length):
+                raise
 
     async def write(self, handle: int, offset: int, data: bytes) -> int:
         """All of ``data``; waits up to 30 s for room.
 
         ``BadHandle``, ``OutOfSpace``, ``TooLarge``, ``DeviceFailed``.
         """
-        opened = self._opened(handle)
         if self._core.record_io:
-            with self._passage("write", opened) as passage:
-                passage.offset, passage.length = offset, len(data)
-                passage.durability = await self._write(opened, offset, data)
-        else:
-            await self._write(opened, offset, data)
-        return len(data)
+            with self._passage("write", handle, offset, len(data)) as passage:
+                passage.durability = await self._write(handle, offset, data)
+                return len(data)
+        try:
+            await self._write(handle, offset, data)
+            return len(data)
+        except VaultaireError:
+            with self._passage("write", handle, offset, len(data)):
+                raise
 
     async def flush(self, handle: int) -> None:
         """One close(2) of perhaps several of this handle: reports that the disk has refused bytes of this file."""
-        opened = self._opened(handle)
-        with self._passage("flush", opened):
+        with self._passage("flush", handle):
+            opened = self._opened(handle)
             body = self._core.buffer.find(opened.inode.ino)
             if body is not None and body.failed:
                 raise DeviceFailed("the local disk lost bytes of this file")
@@ -143,14 +152,13 @@ class Files:
 
         ``DeviceFailed``, ``TimedOut`` (level ``stored``: kept, but not in the engine yet), the engine's errors.
         """
-        opened = self._opened(handle)
-        with self._passage("fdatasync" if data_only else "fsync", opened) as passage:
-            passage.durability = await self._content.sync(opened.inode)
+        with self._passage("fdatasync" if data_only else "fsync", handle) as passage:
+            passage.durability = await self._content.sync(self._opened(handle).inode)
 
     async def release(self, handle: int) -> None:
         """The last close of the handle; its event sums up what went through it."""
-        opened = self._opened(handle)
-        with self._passage("release", opened) as passage:
+        with self._passage("release", handle) as passage:
+            opened = self._opened(handle)
             passage.io = opened.io
             passage.length = opened.io.bytes_read + opened.io.bytes_written
             self._close(handle)
@@ -161,9 +169,14 @@ class Files:
         except KeyError:
             raise BadHandle from None
 
-    def _passage(self, operation: str, opened: OpenFile) -> Passage:
-        passage = self._core.door.inode(operation, opened.inode.ino, opened.caller)
-        passage.inode = opened.inode
+    def _passage(self, operation: str, handle: int, offset: int | None = None, length: int | None = None) -> Passage:
+        opened = self._open.get(handle)
+        if opened is None:
+            passage = self._core.door.inode(operation, Ino(0))
+        else:
+            passage = self._core.door.inode(operation, opened.inode.ino, opened.caller)
+            passage.inode = opened.inode
+        passage.offset, passage.length = offset, length
         return passage
 
     def _keep(self, opened: OpenFile) -> int:
@@ -182,16 +195,23 @@ class Files:
         if not body.handles:
             core.lives.bury(ino)
 
-    async def _read(self, opened: OpenFile, offset: int, length: int) -> tuple[bytes, bool]:
+    async def _read(self, handle: int, offset: int, length: int) -> tuple[bytes, bool]:
+        opened = self._opened(handle)
         if not opened.readable:
             raise BadHandle("not open for reading")
         data, local = await self._content.read(opened.inode, offset, length)
         opened.io.note_read(offset, len(data))
         return data, local
 
-    async def _write(self, opened: OpenFile, offset: int, data: bytes) -> str:
+    async def _write(self, handle: int, offset: int, data: bytes) -> str:
+        """Returns the durability reached.  What it commits is told of the open that made the handle."""
+        opened = self._opened(handle)
         if not opened.writable:
             raise BadHandle("not open for writing")
-        await self._content.write(opened.inode, offset, data, opened.caller)
-        opened.io.note_write(offset, len(data))
-        return await self._content.sync(opened.inode) if opened.sync_each else "written"
+        token = enter(opened.caller)
+        try:
+            await self._content.write(opened.inode, offset, data, opened.caller)
+            opened.io.note_write(offset, len(data))
+            return await self._content.sync(opened.inode) if opened.sync_each else WRITTEN
+        finally:
+            leave(token)

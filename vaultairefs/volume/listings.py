@@ -15,6 +15,7 @@ from vaultairefs.model.errors import BadHandle
 from vaultairefs.model.values import Ino
 from vaultairefs.namespace import Inode
 from vaultairefs.volume.core import Core
+from vaultairefs.volume.door import Passage
 from vaultairefs.volume.requests import DirectoryEntry
 
 ROWS_MAX: Final = 256
@@ -54,8 +55,8 @@ class Listings:
 
     async def readdir(self, handle: int, offset: int) -> list[DirectoryEntry]:
         """Some rows behind ``offset``, ``.`` and ``..`` first; none at the end.  Counts no lookups."""
-        opened = self._opened(handle)
-        with self._core.door.inode("readdir", opened.ino, opened.caller) as passage:
+        with self._passage("readdir", handle) as passage:
+            opened = self._opened(handle)
             passage.offset = offset
             passage.inode = container = self._core.namespace.get(opened.ino)
             if offset == 0 or opened.rows is None:
@@ -72,16 +73,22 @@ class Listings:
 
     async def fsyncdir(self, handle: int, data_only: bool) -> None:
         """Names of this container are safe on the local disk."""
-        opened = self._opened(handle)
-        with self._core.door.inode("fsyncdir", opened.ino, opened.caller) as passage:
+        with self._passage("fsyncdir", handle) as passage:
+            self._opened(handle)
             await self._core.ledger.sync()
             passage.durability = "journaled"
 
     async def releasedir(self, handle: int) -> None:
         """The handle is closed."""
-        opened = self._opened(handle)
-        with self._core.door.inode("releasedir", opened.ino, opened.caller):
+        with self._passage("releasedir", handle):
+            self._opened(handle)
             del self._open[handle]
+
+    def _passage(self, operation: str, handle: int) -> Passage:
+        opened = self._open.get(handle)
+        if opened is None:
+            return self._core.door.inode(operation, Ino(0))
+        return self._core.door.inode(operation, opened.ino, opened.caller)
 
     def _opened(self, handle: int) -> _OpenContainer:
         try:

@@ -59,7 +59,7 @@ class Volume:
         self.flusher = flusher
         self.tenant = tenant
         self.mount_id = mount_id
-        self.door = Door(ledger, tenant=tenant, outcome_name=outcome_name)
+        self.door = Door(ledger, tenant=tenant, outcome_name=outcome_name, clock_ns=clock_ns)
         core = Core(
             ledger,
             engine,
