@@ -9,6 +9,9 @@ from vaultairefs.model.values import ABSENT, Ino, Sequence, Version
 WHOLE_END: Final = 1 << 63
 """An offset past every possible byte (off_t is 63 bits)."""
 
+SIZE_UNKNOWN: Final = -1
+NO_BODY: Final = Sequence(0)
+
 
 class Phase(enum.IntEnum):
     """Where a body is in its life."""
@@ -21,18 +24,31 @@ class Phase(enum.IntEnum):
     """Complete and open for writing: the length and mtime of its file are the truth."""
 
 
+class BodyFile:
+    """An open body file.  Invariant: ``fd`` is closed when it is ``retired`` and no longer pinned, not before."""
+
+    __slots__ = ("fd", "pins", "retired")
+
+    def __init__(self, fd: int) -> None:
+        self.fd = fd
+        self.pins = 0
+        self.retired = False
+
+
 class Body:
     """The state of one body; changed only by the buffer.
 
     Invariants:
-    * OPEN implies ``complete``; ABSENT implies neither ``dirty`` nor ``complete``.
+    * OPEN implies ``complete``; ABSENT implies neither ``unflushed`` nor ``complete``.
     * ``complete`` implies every byte below ``size`` is local, and ``present`` is empty and unused.
     * partial (not complete, not ABSENT): bytes in ``present`` are local, all others below ``base_size`` are those of
-      ``base_version``; bytes at and above ``base_size`` are always in ``present``.
-    * ``dirty`` are bytes the engine does not have (for a complete body after a restart: all of it, if any).
+      ``base_version``; bytes at and above ``base_size`` are always in ``present``; ``base_size`` <= ``size``.
+    * ``unflushed``: the engine does not have these bytes.  ``dirty`` are the ranges that it lacks; for a complete
+      body that was recovered, all of it.
     * ``base_version`` is the engine's version that the body began from or was last flushed as; ``ABSENT`` (empty)
-      for one that never had any, so that its bytes exist nowhere else.
+      for one whose bytes exist nowhere else.  ``base_size`` is its size, cut by truncation; -1 is unknown.
     * ``durable`` (only for bodies with a base): bytes known to be on the disk since the base was set.
+    * ``changes`` grows with each write, fetch or truncation; compare it only within one life.
     """
 
     __slots__ = (
@@ -40,37 +56,54 @@ class Body:
         "base_size",
         "base_version",
         "body_id",
+        "changes",
         "complete",
         "dirty",
         "durable",
         "failed",
+        "file",
         "handles",
         "ino",
         "last_used",
+        "name_durable",
         "phase",
         "present",
         "size",
+        "unflushed",
         "unmeasured",
         "writers",
     )
 
-    def __init__(self, ino: Ino) -> None:
+    def __init__(self, ino: Ino, body_id: Sequence = NO_BODY) -> None:
         self.ino = ino
-        self.body_id = Sequence(0)
+        self.handles = 0
+        self.writers = 0
+        self.last_used = 0
+        self.file: BodyFile | None = None
+        self.renew(body_id)
+
+    def renew(self, body_id: Sequence) -> None:
+        """Become a new, ABSENT body of the same inode; the caller has seen to the old file."""
+        self.body_id = body_id
         self.phase = Phase.ABSENT
         self.complete = False
+        self.unflushed = False
         self.present = ExtentSet()
         self.dirty = ExtentSet()
         self.durable = ExtentSet()
         self.base_version: Version = ABSENT
         self.base_size = 0
         self.size = 0
-        self.handles = 0
-        self.writers = 0
-        self.last_used = 0
+        self.changes = 0
         self.allocated = 0
         self.unmeasured = 0
         self.failed = False
+        self.name_durable = False
+
+    @property
+    def partial(self) -> bool:
+        """Some bytes are local, others are not."""
+        return not self.complete and self.phase is not Phase.ABSENT
 
     def has(self, offset: int, length: int) -> bool:
         """Whether the bytes of the range (cut at the size) can be read locally."""

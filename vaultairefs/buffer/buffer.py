@@ -1,81 +1,125 @@
-"""The bodies of a volume and their files."""
+"""The bodies of a volume with their files: bytes in and out, and the disk budget."""
 
-from collections.abc import Iterator
+import os
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from os import stat_result
 from pathlib import Path
+from typing import Final
 
-from vaultairefs.buffer.body import Body
-from vaultairefs.model.changes import Change
+from vaultairefs.buffer.bodies import Bodies, Dead
+from vaultairefs.buffer.body import Body, BodyFile, Phase
+from vaultairefs.buffer.files import BodyFiles
+from vaultairefs.disk.copying import read_all
+from vaultairefs.disk.durable import write_all
+from vaultairefs.disk.os_errors import translate, translated
+from vaultairefs.model.errors import DeviceFailed, InvalidRequest, VaultaireError
 from vaultairefs.model.values import Ino, Sequence
 
+Extents = tuple[tuple[int, int], ...]
+"""(offset, length) pairs."""
 
-class Bodies:
-    """What is known of each body; no file is touched here."""
+FREE_FLOOR_BYTES: Final = 64 << 20
+"""Left free on the state filesystem, for the journal and for everybody else."""
 
-    def find(self, ino: Ino) -> Body | None:
-        """The body's state; None means ABSENT and not open."""
-        raise NotImplementedError
+_MEASURE_BYTES: Final = 16 << 20
+"""How far a body may grow before its disk use is measured again."""
 
-    def hold(self, ino: Ino, *, writing: bool) -> Body:
-        """Count one more open handle (and writer); makes an ABSENT body where there is none."""
-        raise NotImplementedError
-
-    def let_go(self, ino: Ino, *, writing: bool) -> Body:
-        """Undo one ``hold``; look at the result's ``handles`` and ``writers``."""
-        raise NotImplementedError
-
-    def check(self, change: Change) -> None:
-        """Refuse a change that does not fit the body: ``Stale`` or ``InvalidRequest``."""
-        raise NotImplementedError
-
-    def apply(self, sequence: Sequence, change: Change) -> None:
-        """Post one change.  Only the ledger calls this."""
-        raise NotImplementedError
-
-    def evictable(self, bytes_wanted: int) -> list[Ino]:
-        """Clean, closed, unpinned bodies, least recently used first, enough to free ``bytes_wanted`` (or all).
-
-        Commit ``BodyEvicted`` for each.  Bodies with open handles come last.
-        """
-        raise NotImplementedError
-
-    @property
-    def used_bytes(self) -> int:
-        """Disk taken by all body files, the graveyard included (an estimate, re-measured as files grow)."""
-        raise NotImplementedError
-
-    @property
-    def dirty_bytes(self) -> int:
-        """Bytes the engine does not have."""
-        raise NotImplementedError
+_RECHECK_BYTES: Final = 8 << 20
+"""How much may be written before the state filesystem is asked for its free space again."""
 
 
 class Buffer(Bodies):
-    """Body files in ``directory``: ``<body_id mod 256 as 2 hex>/<ino hex>-<body_id hex>``, made at first need."""
+    """Body files in ``directory``, made at first need; at most ``buffer_size`` bytes of disk.
 
-    def __init__(self, directory: Path, *, buffer_size: int) -> None:
-        raise NotImplementedError
+    ``on_failure`` is told (in whichever thread) of a body whose fdatasync failed.
+    """
+
+    def __init__(
+        self,
+        directory: Path,
+        *,
+        buffer_size: int,
+        on_failure: Callable[[Body, VaultaireError], None] | None = None,
+        open_files: int = 512,
+    ) -> None:
+        super().__init__()
+        self.files = BodyFiles(directory, open_files)
+        self.buffer_size = buffer_size
+        self._on_failure = on_failure
+        self._free_bytes = 0
+        self._until_recheck = 0
+        self._synced: dict[Ino, tuple[Sequence, int, bool, Extents]] = {}
 
     def read(self, ino: Ino, offset: int, length: int) -> bytes:
         """Bytes of the local body, fewer at its end.  The caller knows the range is present.  ``DeviceFailed``."""
-        raise NotImplementedError
+        body = self._usable(ino)
+        length = min(length, body.size - offset)
+        if length <= 0:
+            return b""
+        file = body.file or self.files.open(body, make=False)
+        if file is None:
+            raise DeviceFailed(f"the body file of inode {ino} is missing", operation="read")
+        try:
+            data = os.pread(file.fd, length, offset)
+        except OSError as error:
+            raise translate(error, operation="read") from error
+        if len(data) < length:
+            data = read_all(file.fd, offset, length)
+            if len(data) < length:
+                raise DeviceFailed(f"the body file of inode {ino} ends too early", operation="read")
+        return data
 
     def write(self, ino: Ino, offset: int, data: bytes | memoryview) -> int:
         """pwrite only; returns the length of ``data``.  The caller then notes or commits it.
 
-        ``OutOfSpace`` (nothing acknowledged; a part may be in the file), ``DeviceFailed``; ``InvalidRequest`` for an
-        ABSENT body: ``Ledger.begin_body`` first.
+        ``OutOfSpace`` (nothing acknowledged; bytes that were there may be partly overwritten), ``DeviceFailed``;
+        ``InvalidRequest`` for an ABSENT body: ``Ledger.begin_body`` first.
         """
-        raise NotImplementedError
+        body = self._usable(ino)
+        file = body.file or self.files.open(body, make=True)
+        assert file is not None
+        length = len(data)
+        try:
+            written = os.pwrite(file.fd, data, offset)
+        except OSError as error:
+            raise translate(error, operation="write") from error
+        if written != length:
+            self._write_rest(body, file, memoryview(data)[written:], offset + written)
+        grown = offset + length - body.size
+        if grown > 0:
+            grown = min(grown, length)
+            body.allocated += grown
+            self._used += grown
+        body.unmeasured += length
+        self._until_recheck -= length
+        if body.unmeasured > _MEASURE_BYTES:
+            self.measure(body)
+        return length
+
+    def _write_rest(self, body: Body, file: BodyFile, rest: memoryview, offset: int) -> None:
+        """The kernel took only a part, mostly because the disk is full: all or no growth."""
+        try:
+            write_all(file.fd, rest, offset)
+        except VaultaireError:
+            with translated("truncate"):
+                if os.fstat(file.fd).st_size > body.size:
+                    os.ftruncate(file.fd, body.size)
+            raise
 
     def truncate_file(self, ino: Ino, size: int) -> None:
         """Set the body file's length, right after ``Truncated`` was committed (no await between)."""
-        raise NotImplementedError
+        body = self._usable(ino)
+        file = self.files.open(body, make=size > 0)
+        if file is not None:
+            with translated("truncate"):
+                os.ftruncate(file.fd, size)
+            self.measure(body)
 
     def descriptor(self, ino: Ino) -> int:
-        """The body file, open for reading and writing, made if need be.  Valid until the next await; else ``pinned``."""
-        raise NotImplementedError
+        """The body file, open for reading and writing, made if need be.  Only until the next await: see ``pinned``."""
+        file = self.files.open(self._usable(ino), make=True)
+        assert file is not None
+        return file.fd
 
     @contextmanager
     def pinned(self, ino: Ino) -> Iterator[int]:
@@ -83,23 +127,122 @@ class Buffer(Bodies):
 
         Check ``Body.body_id`` afterwards to learn whether it is still the same body.
         """
-        raise NotImplementedError
+        file = self.files.open(self._usable(ino), make=True)
+        assert file is not None
+        file.pins += 1
+        try:
+            yield file.fd
+        finally:
+            self.files.unpin(file)
 
     def sync(self, ino: Ino) -> None:
         """fdatasync the body; blocks, so call it in a thread (or use ``Ledger.sync_body``).
 
         A failure is final: the body is marked, reported in quarantine, and raises ``DeviceFailed`` for ever.
         """
-        raise NotImplementedError
+        if (absent := self._bodies.get(ino)) is None or absent.phase is Phase.ABSENT:
+            return
+        body = self._usable(ino)
+        body_id, changes, complete = body.body_id, body.changes, body.complete
+        extents = () if complete else _copy_of(body)
+        try:
+            existed = self.files.sync(ino, body_id, name=not body.name_durable)
+        except VaultaireError as error:
+            body.failed = True
+            if self._on_failure is not None:
+                self._on_failure(body, error)
+            raise DeviceFailed(f"the body of inode {ino} could not be synced", operation="fsync") from error
+        if body.body_id == body_id and existed:
+            body.name_durable = True
+            self._synced[ino] = (body_id, changes, complete, extents)
+
+    def take_synced(self) -> list[tuple[Ino, Extents]]:
+        """The bodies that ``BodySynced`` is to be committed for, and its extents; for the ledger's sync."""
+        synced, self._synced = self._synced, {}
+        due: list[tuple[Ino, Extents]] = []
+        for ino, (body_id, changes, complete, extents) in synced.items():
+            body = self._bodies.get(ino)
+            if body is None or body.body_id != body_id or not body.base_version:
+                continue
+            if not body.unflushed and body.phase is not Phase.OPEN:
+                continue
+            if complete and not body.durable.covers(0, body.size):
+                due.append((ino, ()))
+            elif not complete and extents and not all(body.durable.covers(start, start + n) for start, n in extents):
+                due.append((ino, () if changes == body.changes and not body.complete else extents))
+        return due
 
     def set_times(self, ino: Ino, mtime_ns: int) -> None:
         """Give the body file this mtime (after AttributesSet on an OPEN body, and after a fetch)."""
-        raise NotImplementedError
+        body = self._bodies.get(ino)
+        file = None if body is None or body.phase is Phase.ABSENT else self.files.open(body, make=False)
+        if file is not None:
+            with translated("utimensat"):
+                os.utime(file.fd, ns=(mtime_ns, mtime_ns))
 
-    def stat(self, ino: Ino) -> stat_result | None:
+    def stat(self, ino: Ino) -> os.stat_result | None:
         """fstat of the body file; None while it has none."""
-        raise NotImplementedError
+        body = self._bodies.get(ino)
+        file = None if body is None or body.phase is Phase.ABSENT else self.files.open(body, make=False)
+        if file is None:
+            return None
+        with translated("stat"):
+            return os.fstat(file.fd)
 
     def has_room(self, bytes_wanted: int) -> bool:
         """Whether that many more bytes fit the budget and the state filesystem (64 MiB are always left free)."""
-        raise NotImplementedError
+        if self._used + bytes_wanted > self.buffer_size:
+            return False
+        if self._until_recheck <= bytes_wanted:
+            with translated("statvfs"):
+                found = os.statvfs(self.files.directory)
+            self._free_bytes = found.f_bavail * found.f_frsize
+            self._until_recheck = min(_RECHECK_BYTES, self._free_bytes - FREE_FLOOR_BYTES) + bytes_wanted
+        return self._free_bytes - FREE_FLOOR_BYTES >= bytes_wanted
+
+    # For the ledger
+
+    def measure(self, body: Body) -> None:
+        """Ask the filesystem how much disk the body takes."""
+        body.unmeasured = 0
+        if body.file is not None:
+            with translated("stat"):
+                allocated = os.fstat(body.file.fd).st_blocks * 512
+            self._used += allocated - body.allocated
+            body.allocated = allocated
+
+    def closed(self, body: Body) -> None:
+        """See ``Bodies.closed``."""
+        if not self.replaying:
+            self.measure(body)
+
+    def take_dead(self, through: Sequence) -> list[Dead]:
+        """The graveyard's files that were freed by durable records; ``files.unlink`` them in a thread."""
+        dead = []
+        while self.graveyard and self.graveyard[0].freed_at <= through:
+            corpse = self.graveyard.popleft()
+            self._used -= corpse.allocated
+            dead.append(corpse)
+        return dead
+
+    def _usable(self, ino: Ino) -> Body:
+        body = self._bodies.get(ino)
+        if body is None or body.phase is Phase.ABSENT:
+            raise InvalidRequest(f"inode {ino} has no local body")
+        if body.failed:
+            raise DeviceFailed(f"the body of inode {ino} could not be synced earlier", operation="fsync")
+        self._tick += 1
+        body.last_used = self._tick
+        return body
+
+    def _retire_file(self, body: Body, file: BodyFile) -> None:
+        self.files.retire(body, file)
+
+
+def _copy_of(body: Body) -> Extents:
+    """The dirty extents, read by a thread while the loop may change them: tried until a copy is consistent."""
+    while True:
+        try:
+            return tuple((extent.offset, extent.length) for extent in body.dirty)
+        except ValueError:
+            continue
