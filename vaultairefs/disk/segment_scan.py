@@ -75,9 +75,10 @@ class SegmentScan:
                 self.end = Position(segment, 0)
             elif segment != self.next_ordinal:
                 self.problem = f"record {self.next_ordinal} is missing: the next segment begins with {segment}"
-            if self.problem is not None:
                 return
             yield from self._frames_of(segment)
+            if self.problem is not None:
+                return
 
     def _frames_of(self, segment: int) -> Iterator[Frame]:
         data = self._load(segment)

@@ -46,8 +46,8 @@ class EventReader:
     def read(self, from_sequence: int = 1) -> Iterator[EventRecord]:
         """Events from ``from_sequence`` on, or from the oldest one kept if that is later, up to the newest now.
 
-        To follow a log, call again with the sequence behind the last one seen: that costs little.  Events lost to damage are skipped,
-        with a line in ``damage``.  ``BadInput`` for a log of a newer program.
+        To follow a log, call again with the sequence behind the last one seen: that costs little.  Events lost to
+        damage are skipped, with a line in ``damage``.  ``BadInput`` for a log of a newer program.
         """
         position = from_sequence
         segments = files.list_segments(self._directory)
