@@ -71,12 +71,13 @@ class Checkpoints:
         if len(data) < _HEAD.size + _DIGEST_BYTES or not data.startswith(_MAGIC):
             raise Corrupt("not a checkpoint, or cut off in its header")
         _, version, found, length = _HEAD.unpack_from(data)
-        if version > _VERSION:
-            raise BadInput("The state directory was written by a newer version of vaultairefs; use that version.")
         start = _HEAD.size + _DIGEST_BYTES
         payload = data[start:]
+        # Every version keeps this frame, so that damage is told from news.
         if len(payload) != length or _digest(data[: _HEAD.size], payload) != data[_HEAD.size : start]:
             raise Corrupt("the checksum does not match")
+        if version > _VERSION:
+            raise BadInput("The state directory was written by a newer version of vaultairefs; use that version.")
         if found != sequence:
             raise Corrupt(f"its name says {sequence}, its header {found}")
         return payload

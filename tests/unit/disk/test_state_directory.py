@@ -206,7 +206,7 @@ def test_the_clean_flag_is_gone_from_the_disk_before_anything_can_change(
     unlink, fsync = os.unlink, os.fsync
 
     def watched_unlink(path: Path, **named: int | None) -> None:
-        unlink(path, **named)  # type: ignore[arg-type]
+        unlink(path, **named)
         calls.append(Path(path).name)
 
     def watched_fsync(fd: int) -> None:
