@@ -1,80 +1,190 @@
-"""The backlog and the questions about it."""
+"""The backlog and the questions about it; ``posting.py`` holds what changes do to it."""
 
-from collections.abc import Callable, Hashable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from typing import Final
 
+import trio
+
+from vaultairefs.backlog import posting
 from vaultairefs.backlog.debts import Owed, StoredRef
+from vaultairefs.backlog.doubts import Doubts
+from vaultairefs.backlog.flights import Flights
 from vaultairefs.model.changes import Change
-from vaultairefs.model.values import EntryKey, Ino, Sequence
+from vaultairefs.model.values import ROOT, STAGING, EntryKey, Ino, Kind, Sequence
+
+ROOT_KEY: Final = EntryKey(ROOT, b"")
 
 
-class Backlog:
+class StoredTree(Flights):
+    """What the engine holds, by container and name.
+
+    Invariant: ``refs`` is the inverse of ``tree``; no inner dict is empty.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.tree: dict[Ino, dict[bytes, StoredRef]] = {}
+        self.refs: dict[Ino, tuple[EntryKey, ...]] = {}
+
+    def stored(self, key: EntryKey) -> StoredRef | None:
+        """What the engine holds at that name."""
+        names = self.tree.get(key[0])
+        return None if names is None else names.get(key[1])
+
+    def refs_of(self, ino: Ino) -> list[EntryKey]:
+        """Every stored name of the inode, fresh ones first."""
+        refs = self.refs.get(ino, ())
+        return sorted(refs, key=lambda key: self.tree[key[0]][key[1]].stale) if len(refs) > 1 else list(refs)
+
+    def fresh_ref(self, ino: Ino) -> EntryKey | None:
+        """A stored name that holds the newest bytes that the engine has of the inode (the one to fetch from)."""
+        for key in self.refs.get(ino, ()):
+            if not self.tree[key[0]][key[1]].stale:
+                return key
+        return None
+
+    def stored_path(self, container: Ino) -> bytes | None:
+        """The container's path in the engine, ``b""`` for ROOT; None while it is not stored or is parked."""
+        parts: list[bytes] = []
+        while container != ROOT:
+            refs = self.refs.get(container)
+            if not refs or refs[0].container == STAGING:
+                return None
+            container, name = refs[0]
+            parts.append(name)
+        return b"/".join(reversed(parts))
+
+    def stored_children(self, container: Ino) -> dict[bytes, StoredRef]:
+        """What the engine holds directly inside the container, as far as known (a copy)."""
+        return {name: ref for name, ref in self.tree.get(container, {}).items() if name}
+
+    def put(self, key: EntryKey, ref: StoredRef) -> None:
+        """The engine holds ``ref`` at ``key``, instead of what it held there."""
+        old = self.stored(key)
+        if old is None or old.ino != ref.ino:
+            if old is not None:
+                self.take(key)
+            self.refs[ref.ino] = (*self.refs.get(ref.ino, ()), key)
+        self.tree.setdefault(key.container, {})[key.name] = ref
+        self.touch(key)
+
+    def take(self, key: EntryKey) -> StoredRef | None:
+        """The engine holds nothing at ``key`` any more; what it held."""
+        names = self.tree.get(key.container)
+        ref = names.pop(key.name, None) if names is not None else None
+        if ref is None or names is None:
+            return None
+        if not names:
+            del self.tree[key.container]
+        left = tuple(other for other in self.refs[ref.ino] if other != key)
+        if left:
+            self.refs[ref.ino] = left
+        else:
+            del self.refs[ref.ino]
+        self.touch(key)
+        return ref
+
+
+class Backlog(StoredTree):
     """See the package's text.
 
     ``owed_names``: the live value (None: nothing) of each name whose stored value differs or is stale.
     ``names_since``: when that row last changed, in seconds of ``clock``.  ``owed_inos``: see ``Owed``.
+    ``doubts``: engine steps that were begun and whose outcome is not recorded.
     Keys in the pseudo container ``STAGING`` are parked entries: their live value is always None.
-    The root's own row has the key ``EntryKey(ROOT, b"")``.
+    The root's own row has the key ``EntryKey(ROOT, b"")`` and never owes a name.
+    Invariants: ``owed_names`` and ``names_since`` have the same keys; an inode without a name owes nothing.
     """
 
-    owed_names: dict[EntryKey, Ino | None]
-    names_since: dict[EntryKey, float]
-    owed_inos: dict[Ino, Owed]
-
-    def __init__(self, *, clock: Callable[[], float], has_name: Callable[[Ino], bool]) -> None:
-        raise NotImplementedError
-
-    def stored(self, key: EntryKey) -> StoredRef | None:
-        """What the engine holds at that name."""
-        raise NotImplementedError
-
-    def refs_of(self, ino: Ino) -> list[EntryKey]:
-        """Every stored name of the inode, fresh ones first."""
-        raise NotImplementedError
-
-    def fresh_ref(self, ino: Ino) -> EntryKey | None:
-        """A stored name that holds the newest bytes that the engine has of the inode (the one to fetch from)."""
-        raise NotImplementedError
-
-    def stored_path(self, container: Ino) -> bytes | None:
-        """The container's path in the engine, ``b""`` for ROOT; None while it is not stored or is parked."""
-        raise NotImplementedError
-
-    def stored_children(self, container: Ino) -> dict[bytes, StoredRef]:
-        """What the engine holds directly inside the container, as far as known (a copy)."""
-        raise NotImplementedError
+    def __init__(self, *, clock: Callable[[], float], kind_of_named: Callable[[Ino], Kind | None]) -> None:
+        """``kind_of_named``: what a live inode with a name is, None for all others."""
+        super().__init__()
+        self.owed_names: dict[EntryKey, Ino | None] = {}
+        self.names_since: dict[EntryKey, float] = {}
+        self.owed_inos: dict[Ino, Owed] = {}
+        self.doubts = Doubts()
+        self.clock = clock
+        self._kind_of_named = kind_of_named
+        self._wakeup: trio.Event | None = None
 
     def owes_content(self, ino: Ino) -> bool:
         """Whether bytes of the inode are owed."""
-        raise NotImplementedError
+        owed = self.owed_inos.get(ino)
+        return owed is not None and owed.content
 
     def apply(self, sequence: Sequence, change: Change) -> None:
-        """Post one change.  Only the ledger calls this."""
-        raise NotImplementedError
+        """Post one change, after the namespace.  Only the ledger calls this."""
+        posting.apply(self, change)
 
     def note_content(self, ino: Ino) -> None:
         """Bytes of the inode changed without a journal record (``Ledger.note_write``)."""
-        raise NotImplementedError
+        owed = self.owed_inos.get(ino)
+        if owed is None:
+            self.owe(ino, content=True)
+        else:
+            owed.content = True
+            owed.since = self.clock()
 
-    # in-flight marks: ``backlog.flights``
+    @property
+    def dirty_artifacts(self) -> int:
+        """How many inodes and removed names the engine does not know rightly."""
+        others = sum(1 for ino in self.owed_names.values() if ino is None or ino not in self.owed_inos)
+        return len(self.owed_inos) + others
 
+    @property
+    def oldest_since(self) -> float | None:
+        """When the oldest debt began, in seconds of ``clock``; None without debts."""
+        return min((*self.names_since.values(), *(owed.first for owed in self.owed_inos.values())), default=None)
 
-class Flights:
-    """What engine calls are under way for, so that nobody else begins there."""
+    async def wait_for_work(self) -> None:
+        """Wait until something more is owed than at the time of the call."""
+        if self._wakeup is None:
+            self._wakeup = trio.Event()
+        await self._wakeup.wait()
 
-    def begin(self, key: Hashable) -> None:
-        """Mark a name (``EntryKey``) or inode as being worked on; ``Busy`` when it is already."""
-        raise NotImplementedError
+    # For posting
 
-    def end(self, key: Hashable) -> None:
-        """Undo ``begin``."""
-        raise NotImplementedError
+    def live(self, key: EntryKey) -> Ino | None:
+        """Which inode has the name for programs, as far as the backlog was told."""
+        if key in self.owed_names:
+            return self.owed_names[key]
+        ref = self.stored(key)
+        return None if ref is None else ref.ino
 
-    def is_busy(self, key: Hashable) -> bool:
-        """Whether the name or inode is being worked on."""
-        raise NotImplementedError
+    def has_name(self, ino: Ino) -> bool:
+        """Whether programs can reach the inode by a name."""
+        return self._kind_of_named(ino) is not None
 
-    @contextmanager
-    def watch(self, container: Ino) -> Iterator[set[bytes]]:
-        """Names in the container that an engine call worked on at any time inside the block."""
-        raise NotImplementedError
+    def is_artifact(self, ino: Ino) -> bool:
+        """Whether the inode has a name and is no container."""
+        return self._kind_of_named(ino) not in (None, Kind.CONTAINER)
+
+    def set_live(self, key: EntryKey, ino: Ino | None) -> None:
+        """Programs find ``ino`` (None: nothing) at the name now."""
+        ref = self.stored(key)
+        held = None if ref is None else ref.ino
+        if held == ino and not (ref is not None and ref.stale):
+            if key in self.owed_names:
+                del self.owed_names[key], self.names_since[key]
+            return
+        self.owed_names[key] = ino
+        self.names_since[key] = self.clock()
+        self._wake()
+
+    def owe(self, ino: Ino, *, content: bool = False, attributes: bool = False) -> None:
+        """The engine does not have these parts of the inode; nothing where it has no name."""
+        if self._kind_of_named(ino) is None:
+            return
+        now = self.clock()
+        owed = self.owed_inos.get(ino)
+        if owed is None:
+            owed = self.owed_inos[ino] = Owed(now)
+        owed.content |= content
+        owed.attributes |= attributes
+        owed.since = now
+        self._wake()
+
+    def _wake(self) -> None:
+        if self._wakeup is not None:
+            self._wakeup.set()
+            self._wakeup = None

@@ -187,11 +187,18 @@ def _vanished(tree: "Namespace", change: changes.EntryVanished) -> None:
     parent, inode = tree.inodes.get(change.container), tree.inodes.get(change.ino)
     if parent is None or inode is None or (change.container, change.name) not in inode.refs:
         return
-    if inode.children:
-        for name, child in list(inode.children.items()):
-            _vanished(tree, changes.EntryVanished(child.ino, inode.ino, name))
     del children_of(parent)[change.name]
     lose_name(parent, change.name, inode)
+    # A container takes along what it held.
+    left = [inode]
+    while left:
+        container = left.pop()
+        for name, child in (container.children or {}).items():
+            inside = tree.inodes[child.ino]
+            lose_name(container, name, inside)
+            left.append(inside)
+        if container.children:
+            container.children = {}
 
 
 def _conflicted(tree: "Namespace", change: changes.ArtifactConflicted) -> None:

@@ -1,0 +1,58 @@
+"""The backlog as one value, for checkpoints, fingerprints and tests."""
+
+import msgspec
+
+from vaultairefs.backlog.backlog import Backlog
+from vaultairefs.backlog.debts import StoredRef
+from vaultairefs.model.changes import StepBegun
+from vaultairefs.model.values import EntryKey, Ino
+
+
+class BacklogSnapshot(msgspec.Struct, array_like=True):
+    """``tree`` is the live object: encode before the next change.  Debts are (inode, content, attributes)."""
+
+    tree: dict[Ino, dict[bytes, StoredRef]]
+    names: list[tuple[EntryKey, Ino | None]]
+    debts: list[tuple[Ino, bool, bool]]
+    begun: list[StepBegun]
+
+
+def take(log: Backlog) -> BacklogSnapshot:
+    """Everything that outlives the daemon."""
+    debts = [(ino, owed.content, owed.attributes) for ino, owed in log.owed_inos.items()]
+    return BacklogSnapshot(log.tree, list(log.owed_names.items()), debts, list(log.doubts.begun.values()))
+
+
+def restore(log: Backlog, snapshot: BacklogSnapshot) -> None:
+    """Put back what ``take`` saw, into an empty backlog; debts count from now."""
+    for container, names in snapshot.tree.items():
+        for name, ref in names.items():
+            log.put(EntryKey(container, name), ref)
+    for key, ino in snapshot.names:
+        log.owed_names[key] = ino
+        log.names_since[key] = log.clock()
+    for ino, content, attributes in snapshot.debts:
+        log.owe(ino, content=content, attributes=attributes)
+    for step in snapshot.begun:
+        log.doubts.apply(step)
+
+
+def audit(log: Backlog) -> list[str]:
+    """Every broken invariant, in words; an empty list for a sound backlog."""
+    problems = []
+    for key, ino in log.owed_names.items():
+        ref = log.stored(key)
+        if ref is not None and ref.ino == ino and not ref.stale:
+            problems.append(f"{key}: owed but equal")
+        if ref is None and ino is None:
+            problems.append(f"{key}: owed but nothing on both sides")
+    if log.owed_names.keys() != log.names_since.keys():
+        problems.append("owed names and their times differ")
+    problems += [f"inode {ino} owes but has no name" for ino in log.owed_inos if not log.has_name(ino)]
+    problems += [
+        f"inode {ino} owes nothing" for ino, owed in log.owed_inos.items() if not owed.content | owed.attributes
+    ]
+    names = {(key, ref.ino) for c, inside in log.tree.items() for n, ref in inside.items() for key in [EntryKey(c, n)]}
+    if names != {(key, ino) for ino, keys in log.refs.items() for key in keys} or not all(log.tree.values()):
+        problems.append("tree and refs differ")
+    return problems
