@@ -1,10 +1,11 @@
-"""What the whole suite shares: the ``--slow`` option."""
+"""What the whole suite shares: its options."""
 
 import pytest
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--slow", action="store_true", help="also run the tests that take minutes")
+    parser.addoption("--on", metavar="DIRECTORY", help="run tests/mount there instead of on a mount of ours")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

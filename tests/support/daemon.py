@@ -94,9 +94,9 @@ class Daemon:
 
 
 @contextmanager
-def workshop() -> Iterator[Path]:
+def workshop(parent: Path | None = None) -> Iterator[Path]:
     """A directory for mount points that every user may look into (pytest's own is for its user only)."""
-    folder = Path(tempfile.mkdtemp(prefix="vaultairefs-test-"))
+    folder = Path(tempfile.mkdtemp(prefix="vaultairefs-test-", dir=parent))
     folder.chmod(0o755)
     try:
         yield folder
