@@ -47,16 +47,14 @@ class Daemon:
         answer: dict[str, Any] = json.loads(self.cli("status", str(self.mountpoint), "--json"))
         return answer
 
-    def kill(self) -> None:
+    def kill(self, *, detach: bool = True) -> None:
         """kill -9, and the dead mount detached, as after any crash; returns when the process is gone."""
         pid = int(self.status()["pid"])
         descriptor = os.pidfd_open(pid)
-        try:
-            os.kill(pid, signal.SIGKILL)
-            _wait_gone(descriptor)
-        finally:
-            os.close(descriptor)
-        self.detach()
+        os.kill(pid, signal.SIGKILL)
+        wait_until_gone(descriptor)
+        if detach:
+            self.detach()
 
     def detach(self) -> None:
         """Lazily unmount whatever is left at the mount point; nothing is drained."""
@@ -119,11 +117,13 @@ def mounted_daemon(base: Path, *, options: Sequence[str] = (), command: Sequence
             daemon.detach()
 
 
-def _wait_gone(descriptor: int) -> None:
-    """A pidfd is readable when its process has ended (pidfd_open(2))."""
+def wait_until_gone(descriptor: int) -> None:
+    """Take a pidfd and return when its process has ended, which makes it readable (pidfd_open(2))."""
     poller = select.poll()
     poller.register(descriptor, select.POLLIN)
-    assert poller.poll(SECONDS_MAX * 1000), "the killed process does not end"
+    ended = poller.poll(SECONDS_MAX * 1000)
+    os.close(descriptor)
+    assert ended, "the process does not end"
 
 
 def _is_dead(mountpoint: Path) -> bool:
