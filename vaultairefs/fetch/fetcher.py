@@ -1,0 +1,247 @@
+"""Bring the bytes of files from the engine into their bodies.
+
+Promise: a body gets bytes of its one base version or none; local bytes are never covered (a writer waits for
+``settled``, and only gaps are fetched); callers that need the same bytes share one fetch.
+
+Does not: know names as programs see them, or keep its own cache: the body is the cache.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Final
+
+import trio
+
+from vaultairefs.buffer import Body, Phase
+from vaultairefs.engine.interface import Engine
+from vaultairefs.fetch.windows import WINDOW_BYTES_MAX, ReadAhead
+from vaultairefs.ledger import Ledger
+from vaultairefs.ledger.whereabouts import entry_path
+from vaultairefs.model.changes import BodyEvicted, ExtentsFetched
+from vaultairefs.model.errors import Conflict, NotFound, Stale
+from vaultairefs.model.values import EntryKey, EntryPath, Extent, Ino, Version
+
+_MOVING_SECONDS: Final = 0.01
+"""Between two looks at a file that a flusher's step has in its hands."""
+
+_PARALLEL_WINDOWS: Final = 4
+"""Windows of one file under way when all of it is wanted."""
+
+_REMEMBERED_READS_MAX: Final = 4096
+"""Files whose reading is followed for read-ahead."""
+
+
+class _Window:
+    """A fetch under way: bytes ``start`` to ``end`` of one body."""
+
+    __slots__ = ("end", "finished", "start")
+
+    def __init__(self, start: int, end: int) -> None:
+        self.start = start
+        self.end = end
+        self.finished = trio.Event()
+
+
+class Fetcher:
+    """``bytes_downloaded`` and ``fetches`` count what came from the engine in this life."""
+
+    def __init__(self, ledger: Ledger, engine: Engine) -> None:
+        self._ledger = ledger
+        self._engine = engine
+        self._windows: dict[Ino, list[_Window]] = {}
+        self._reading: dict[Ino, ReadAhead] = {}
+        self.bytes_downloaded = 0
+        self.fetches = 0
+
+    def range_is_busy(self, ino: Ino, offset: int, length: int) -> bool:
+        """Whether bytes of the range are on their way from the engine."""
+        return self._overlapping(ino, offset, offset + length) is not None
+
+    async def settled(self, ino: Ino, offset: int, length: int) -> None:
+        """Wait until nothing in the range is on its way; writers do so, then write without waiting again."""
+        while (window := self._overlapping(ino, offset, offset + length)) is not None:
+            await window.finished.wait()
+
+    async def ensure(self, ino: Ino, offset: int, length: int) -> None:
+        """Make the range (cut at the size) local; read it before waiting again.
+
+        ``Stale``: the version that the body begins from is gone.  ``Unavailable`` and other engine errors,
+        ``OutOfSpace``.
+        """
+        while (gap := self._next_gap(ino, offset, length)) is not None:
+            running = self._overlapping(ino, gap.offset, gap.offset + 1)
+            if running is not None:
+                await running.finished.wait()
+                continue
+            body = self._ledger.begin_body(ino)
+            end = self._read_ahead(ino).end_of(gap.offset, gap.end, body.base_size)
+            await self._fetch(ino, self._free_part(ino, body, gap.offset, end))
+
+    async def complete(self, ino: Ino) -> None:
+        """Make every byte local.  Errors as ``ensure``."""
+        body = self._ledger.begin_body(ino)
+        while not body.complete:
+            gaps = body.present.gaps(0, body.base_size)
+            if not gaps:
+                return
+            windows = list(self._cut(gaps))[:_PARALLEL_WINDOWS]
+            async with trio.open_nursery(strict_exception_groups=False) as nursery:
+                for window in windows:
+                    nursery.start_soon(self._fetch_unless_busy, ino, window)
+            body = self._ledger.begin_body(ino)
+
+    # Which bytes
+
+    def _next_gap(self, ino: Ino, offset: int, length: int) -> Extent | None:
+        body = self._ledger.begin_body(ino)
+        if body.has(offset, length):
+            return None
+        gaps = body.present.gaps(offset, min(offset + length, body.base_size))
+        return gaps[0] if gaps else None
+
+    def _free_part(self, ino: Ino, body: Body, start: int, end: int) -> Extent:
+        """The missing bytes from ``start`` on, up to ``end`` or the next that are local or on their way."""
+        end = body.present.gaps(start, end)[0].end
+        for window in self._windows.get(ino, ()):
+            if start < window.start < end:
+                end = window.start
+        return Extent(start, end - start)
+
+    def _cut(self, gaps: list[Extent]) -> Iterator[Extent]:
+        for gap in gaps:
+            for start in range(gap.offset, gap.end, WINDOW_BYTES_MAX):
+                yield Extent(start, min(WINDOW_BYTES_MAX, gap.end - start))
+
+    def _read_ahead(self, ino: Ino) -> ReadAhead:
+        found = self._reading.get(ino)
+        if found is None:
+            if len(self._reading) >= _REMEMBERED_READS_MAX:
+                self._reading.pop(next(iter(self._reading)))
+            found = self._reading[ino] = ReadAhead()
+        return found
+
+    def _overlapping(self, ino: Ino, start: int, end: int) -> _Window | None:
+        for window in self._windows.get(ino, ()):
+            if window.start < end and start < window.end:
+                return window
+        return None
+
+    # Fetching
+
+    async def _fetch_unless_busy(self, ino: Ino, extent: Extent) -> None:
+        running = self._overlapping(ino, extent.offset, extent.end)
+        if running is not None:
+            await running.finished.wait()
+        else:
+            await self._fetch(ino, extent, may_leave=False)
+
+    async def _fetch(self, ino: Ino, extent: Extent, *, may_leave: bool = True) -> None:
+        """Fetch one extent, following the file when the flusher moves it or gives its version another name."""
+        if not extent.length:
+            return
+        body_id = self._make_room(ino, extent.length, may_leave=may_leave)
+        with self._announced(ino, extent):
+            while True:
+                body = self._ledger.buffer.find(ino)
+                if body is None or body.body_id != body_id or body.complete:
+                    return  # replaced meanwhile: whoever asked looks again
+                key, path, version = self._source(ino, body)
+                try:
+                    with self._ledger.buffer.pinned(ino) as descriptor:
+                        count = await self._engine.read(
+                            path, version, extent.offset, extent.length, descriptor, extent.offset
+                        )
+                except (Conflict, NotFound) as error:
+                    await self._explain(ino, body_id, key, path, version, error)
+                    continue
+                self._keep(ino, body_id, extent, count)
+                return
+
+    def _source(self, ino: Ino, body: Body) -> tuple[EntryKey, EntryPath, Version]:
+        backlog = self._ledger.backlog
+        for key in backlog.refs_of(ino):
+            ref = backlog.stored(key)
+            if ref is not None and ref.version == body.base_version:
+                path = entry_path(backlog, key, self._engine.staging_path)
+                if path is not None:
+                    return key, path, ref.version
+        raise Stale("the engine no longer holds the version that this file's bytes begin from", operation="fetch")
+
+    async def _explain(
+        self, ino: Ino, body_id: int, key: EntryKey, path: EntryPath, version: Version, error: Exception
+    ) -> None:
+        """Return when the flusher's own work is why the version was not there; ``Stale`` when it is somebody else's."""
+        backlog = self._ledger.backlog
+        body = self._ledger.buffer.find(ino)
+        if body is None or body.body_id != body_id:
+            return
+        if backlog.is_busy(key) or backlog.is_busy(ino) or self._is_below_a_move(key):
+            await trio.sleep(_MOVING_SECONDS)
+            return
+        if self._source(ino, body) != (key, path, version):
+            return
+        raise Stale("the file was changed or removed in the engine", operation="fetch") from error
+
+    def _is_below_a_move(self, key: EntryKey) -> bool:
+        """Whether a container above ``key`` is in the hands of a step, or its last one is in doubt."""
+        backlog = self._ledger.backlog
+        sources = {EntryKey(step.source_container, step.source_name) for step in backlog.doubts.begun.values()}
+        at = key.container
+        while (keys := backlog.refs_of(at)) and keys[0].container != at:
+            if backlog.is_busy(at) or keys[0] in sources:
+                return True
+            at = keys[0].container
+        return key in sources
+
+    def _keep(self, ino: Ino, body_id: int, extent: Extent, count: int) -> None:
+        """Record what came, if the body is still the one it was fetched for."""
+        self.fetches += 1
+        self.bytes_downloaded += count
+        body = self._ledger.buffer.find(ino)
+        if body is None or body.body_id != body_id or body.complete:
+            return
+        if count < min(extent.end, body.base_size) - extent.offset:
+            raise Stale("the file is shorter in the engine than its version says", operation="fetch")
+        self._ledger.buffer.set_times(ino, self._ledger.namespace.get(ino).mtime_ns)
+        # A truncation may have cut what was asked for: only what is still behind the base counts.
+        length = min(extent.end, body.base_size) - extent.offset
+        if length > 0:
+            self._ledger.commit(ExtentsFetched(ino, ((extent.offset, length),), body.base_version, body.base_size))
+
+    def _make_room(self, ino: Ino, length: int, *, may_leave: bool) -> int:
+        """Evict what is clean until the bytes fit; with ``may_leave`` the file itself too, when it alone is too large.
+
+        Returns the id of the body to fetch into.  When nothing is left to evict the fetch goes on: what is dirty
+        needs its missing bytes before it can leave, and the engine's write says when the disk is really full.
+        """
+        buffer, commit = self._ledger.buffer, self._ledger.commit
+        if not buffer.has_room(length):
+            for clean in buffer.evictable(length):
+                if clean != ino and not self._windows.get(clean):
+                    commit(BodyEvicted(clean))
+            body = buffer.find(ino)
+            if (
+                may_leave
+                and not buffer.has_room(length)
+                and body is not None
+                and body.phase is Phase.CLOSED
+                and not body.unflushed
+                and not self._windows.get(ino)
+                and ino in buffer.evictable(buffer.used_bytes + length)
+            ):
+                commit(BodyEvicted(ino))
+        return self._ledger.begin_body(ino).body_id
+
+    @contextmanager
+    def _announced(self, ino: Ino, extent: Extent) -> Iterator[None]:
+        """Let others know of the fetch while it runs."""
+        window = _Window(extent.offset, extent.end)
+        self._windows.setdefault(ino, []).append(window)
+        try:
+            yield
+        finally:
+            running = self._windows[ino]
+            running.remove(window)
+            if not running:
+                del self._windows[ino]
+            window.finished.set()
