@@ -12,7 +12,6 @@ import json
 import os
 import signal
 import sys
-import traceback
 from collections.abc import Callable
 from typing import Final, NoReturn
 
@@ -73,7 +72,7 @@ def sentence(error: BaseException) -> str:
     """What went wrong, for an operator."""
     if isinstance(error, VaultaireError):
         return str(error.args[0])
-    return f"unexpected {type(error).__name__}: {error}"
+    return f"unexpected {type(error).__name__}: {error} (mount --foreground shows where)"
 
 
 def _child(run: Callable[[Announce], None], writer: int, watched_mountpoint: str | None) -> NoReturn:
@@ -99,8 +98,6 @@ def _child(run: Callable[[Announce], None], writer: int, watched_mountpoint: str
         except BaseException as error:
             if not announced:
                 os.write(writer, json.dumps({"error": sentence(error)}).encode())
-                if not isinstance(error, VaultaireError):
-                    traceback.print_exc()
     finally:
         os._exit(status)
 

@@ -17,6 +17,8 @@ from vaultairefs.config import environment
 _REPORT_SECONDS: Final = 5.0
 _EXTENSION_SECONDS: Final = 30
 """Each EXTEND_TIMEOUT_USEC asks for this much: several reports fit into it."""
+_TELL_SECONDS_MAX: Final = 0.5
+"""A manager that does not read holds nobody up: the kernel queues only ten messages for it."""
 _STALLED_SECONDS_MAX: Final = 300.0
 """How long a stop may go on without progress."""
 
@@ -37,6 +39,7 @@ def notify(*assignments: str) -> bool:
         address = "\0" + address[1:]
     try:
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as link:
+            link.settimeout(_TELL_SECONDS_MAX)
             link.connect(address)
             link.sendall("\n".join(assignments).encode())
     except OSError:

@@ -18,10 +18,12 @@ def mount_volume(spec: str, directory: str, words: list[str], *, foreground: boo
     supervised = "supervise" in options.parse(split, sloppy=sloppy).ours
 
     def run(announce: daemon.Announce) -> None:
-        from vaultairefs.app import life
         from vaultairefs.config import settings
 
-        life.run(settings.load(spec, mountpoint, split, sloppy=sloppy), announce, foreground=foreground)
+        found = settings.load(spec, mountpoint, split, sloppy=sloppy)
+        from vaultairefs.app import life  # the heavy part: not before the words are known to make sense
+
+        life.run(found, announce, foreground=foreground)
 
     if not foreground:
         daemon.start(run, watched_mountpoint=mountpoint if supervised else None)

@@ -1,0 +1,130 @@
+"""Becoming a daemon: the ready pipe, the sentence of a failed start, the watcher.
+
+Each case runs in a process of its own: forking the test runner would fork its threads.
+"""
+
+import json
+import os
+import subprocess
+import sys
+import textwrap
+
+PRELUDE = """
+import json, os, signal, sys
+from vaultairefs.app import daemon
+from vaultairefs.model.errors import BadInput
+"""
+
+
+def run(body: str) -> subprocess.CompletedProcess[str]:
+    """The script's end; stdout and stderr are read to their end, as mount(8)'s callers do."""
+    script = PRELUDE + textwrap.dedent(body)
+    return subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60)
+
+
+def test_start_returns_when_the_daemon_announces_itself_and_leaves_the_callers_pipes() -> None:
+    done = run(
+        """
+        def live(announce):
+            announce()
+            print("nobody hears this")
+            signal.sigwait({signal.SIGTERM})
+
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+        r, w = os.pipe()
+        def telling(announce):
+            os.write(w, json.dumps([os.getpid(), os.getsid(0), os.getcwd()]).encode()); os.close(w)
+            live(lambda: (announce(), os.write(w2, json.dumps([os.getsid(0), os.getcwd()]).encode()), os.close(w2)))
+        r2, w2 = os.pipe()
+        daemon.start(telling)
+        before, after = json.loads(os.read(r, 1000)), json.loads(os.read(r2, 1000))
+        print(json.dumps({"before": before, "after": after, "sid": os.getsid(0)}))
+        os.kill(before[0], signal.SIGTERM)
+        """
+    )
+    assert done.returncode == 0, done.stderr
+    seen = json.loads(done.stdout)
+    pid, session_before, _ = seen["before"]
+    assert session_before == seen["sid"], "setsid before the mount answers deadlocks behind an automount"
+    assert seen["after"] == [pid, "/"]
+
+
+def test_a_start_that_fails_is_the_daemons_own_sentence() -> None:
+    done = run(
+        """
+        def live(announce):
+            raise BadInput("no such bucket")
+        try:
+            daemon.start(live)
+        except BadInput as error:
+            print(error)
+        """
+    )
+    assert done.stdout == "no such bucket\n"
+    assert done.stderr == ""
+
+
+def test_an_unexpected_failure_is_one_sentence_too() -> None:
+    done = run(
+        """
+        def live(announce):
+            raise RuntimeError("a bug")
+        try:
+            daemon.start(live)
+        except BadInput as error:
+            print(error)
+        """
+    )
+    assert done.stdout == "unexpected RuntimeError: a bug (mount --foreground shows where)\n"
+    assert done.stderr == ""
+
+
+def test_a_daemon_that_is_killed_at_its_start_does_not_leave_the_caller_waiting() -> None:
+    done = run(
+        """
+        def live(announce):
+            os.kill(os.getpid(), signal.SIGKILL)
+        for watched in (None, "/nowhere"):
+            try:
+                daemon.start(live, watched_mountpoint=watched)
+            except BadInput as error:
+                print(error)
+        """
+    )
+    assert done.stdout == "the daemon died during its start\n" * 2
+
+
+def test_a_watched_daemon_has_a_parent_that_waits_for_it_and_ignores_signals() -> None:
+    done = run(
+        """
+        r, w = os.pipe()
+        def live(announce):
+            announce()
+            os.write(w, json.dumps(os.getppid()).encode())
+            signal.pause()
+        main = os.getpid()
+        daemon.start(live, watched_mountpoint="/nowhere")
+        watcher = json.loads(os.read(r, 100))
+        os.kill(watcher, signal.SIGTERM)
+        children = open(f"/proc/{watcher}/task/{watcher}/children").read().split()
+        parent = open(f"/proc/{watcher}/stat").read().split()[3]
+        watch = os.pidfd_open(watcher)
+        os.kill(int(children[0]), signal.SIGKILL)
+        import select
+        poll = select.poll(); poll.register(watch, select.POLLIN)
+        print(json.dumps([watcher != main, int(parent) == main, len(children), bool(poll.poll(20000))]))
+        """
+    )
+    assert json.loads(done.stdout) == [True, True, 1, True], done.stderr
+
+
+def test_nothing_is_cleared_away_where_no_dead_volume_is(tmp_path: os.PathLike[str]) -> None:
+    done = run(f"print(daemon.clear_dead_mount({str(tmp_path)!r}), daemon.clear_dead_mount('/'))")
+    assert done.stdout == "False False\n"
+
+
+def test_the_caller_of_a_daemon_loads_neither_trio_nor_pyfuse3_nor_pydantic() -> None:
+    done = run(
+        "import vaultairefs.cli.mounting; print([m for m in ('trio', 'pyfuse3', 'pydantic') if m in sys.modules])"
+    )
+    assert done.stdout == "[]\n"
