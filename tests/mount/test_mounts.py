@@ -3,6 +3,7 @@
 import errno
 import mmap
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -174,3 +175,34 @@ def test_an_unexpected_failure_is_one_eio_a_log_line_and_an_event_and_the_mount_
         assert "a bug that nobody knew of" in str(logged[0])
         failed = [row for row in daemon.events() if row["operation"] == "mkdir" and row["outcome"] == "EIO"]
         assert [row["artifact"] for row in failed] == ["unlucky"]
+
+
+def test_a_stopped_daemon_stores_what_programs_wrote_although_they_hold_their_files(base: Path) -> None:
+    with mounted_daemon(base) as daemon, open(daemon.mountpoint / "f", "wb", buffering=0) as file:
+        file.write(b"so far")
+        pid = int(daemon.status()["pid"])
+        descriptor = os.pidfd_open(pid)
+        os.kill(pid, signal.SIGTERM)
+        wait_until_gone(descriptor)
+        assert topmost(str(daemon.mountpoint)) is None
+        with fails_with(errno.ENOTCONN):
+            file.write(b"too late")
+        assert (daemon.engine / "f").read_bytes() == b"so far"
+
+
+def test_an_aborted_connection_ends_the_daemon_and_loses_nothing(base: Path) -> None:
+    control = base / "control"
+    control.mkdir()
+    subprocess.run(["mount", "-t", "fusectl", "none", control], check=True)
+    try:
+        with mounted_daemon(base) as daemon:
+            (daemon.mountpoint / "f").write_bytes(b"bytes")
+            entry = topmost(str(daemon.mountpoint))
+            assert entry is not None
+            descriptor = os.pidfd_open(int(daemon.status()["pid"]))
+            (control / entry.device.partition(":")[2] / "abort").write_bytes(b"1")
+            wait_until_gone(descriptor)
+            assert topmost(str(daemon.mountpoint)) is None
+    finally:
+        subprocess.run(["umount", control], check=True)
+    assert (daemon.engine / "f").read_bytes() == b"bytes"
