@@ -22,7 +22,7 @@ from vaultairefs.fetch.discovery import Discovery
 from vaultairefs.fetch.fetcher import Fetcher
 from vaultairefs.flush.flusher import Flusher
 from vaultairefs.fuse import errno_map
-from vaultairefs.fuse.mounting import FLAG_WORDS, MountOptions
+from vaultairefs.fuse.mounting import MountOptions
 from vaultairefs.ledger import Ledger
 from vaultairefs.model.errors import BadInput, TimedOut, VaultaireError
 from vaultairefs.model.values import Ino
@@ -139,7 +139,7 @@ def _furnish(settings: MountSettings, state: StateDirectory, engine: Engine, led
         tenant=settings.tenant or "",
         mount_id=state.mount_id,
         sync_level=SyncLevel(settings.sync),
-        outcome_name=errno_map.outcome_name,
+        outcome_name=errno_map.errno_name,
         record_io=settings.events == "io",
         read_only=settings.read_only,
     )
@@ -148,18 +148,9 @@ def _furnish(settings: MountSettings, state: StateDirectory, engine: Engine, led
 
 def mount_options(settings: MountSettings, source: str) -> MountOptions:
     """The kernel's part of the options; without ``dev`` and ``suid`` device nodes and setuid bits are inert."""
-    said = settings.kernel
     return MountOptions(
         source=source,
-        read_only=settings.read_only,
+        words=settings.kernel,
         allow_other=settings.allow_other,
-        suid=_last_of(said, "suid", "nosuid") == "suid",
-        dev=_last_of(said, "dev", "nodev") == "dev",
-        executable=_last_of(said, "exec", "noexec") != "noexec",
-        flags=frozenset(said) & FLAG_WORDS.keys(),
         ttl_seconds=settings.ttl,
     )
-
-
-def _last_of(said: tuple[str, ...], *words: str) -> str | None:
-    return next((word for word in reversed(said) if word in words), None)
