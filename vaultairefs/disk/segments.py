@@ -196,12 +196,13 @@ class SegmentLog:
 
     def close(self) -> None:
         """Give back the unused space and the descriptors.  Syncs nothing."""
-        if self._fd >= 0:
-            segment_file.trim(self._fd, self._offset)
-            self._sizes[self._segments[-1]] = self._offset
-            _close_all([self._fd, *self._rotated])
-            self._rotated.clear()
-        self._fd, self._offset, self._capacity = -1, 0, 0
+        with self._syncing:
+            if self._fd >= 0:
+                segment_file.trim(self._fd, self._offset)
+                self._sizes[self._segments[-1]] = self._offset
+                _close_all([self._fd, *self._rotated])
+                self._rotated.clear()
+            self._fd, self._offset, self._capacity = -1, 0, 0
 
     # Inside
 

@@ -135,11 +135,14 @@ class StateDirectory:
 
 
 def _make_directories(directory: Path) -> None:
+    """Create what is missing, durably; a parent that was there before need not even be readable to us."""
     with translated("mkdir"):
-        for path in (directory, *(directory / room for room in _ROOMS)):
-            path.mkdir(mode=0o700, parents=True, exist_ok=True)
-    sync_directory(directory)
-    sync_directory(directory.parent)
+        missing = [path for path in (directory, *directory.parents) if not path.exists()]
+        missing = [*reversed(missing), *(path for room in _ROOMS if not (path := directory / room).exists())]
+        for path in missing:
+            path.mkdir(mode=0o700, exist_ok=True)
+    for parent in dict.fromkeys(path.parent for path in missing):
+        sync_directory(parent)
 
 
 def _lock(directory: Path) -> int:

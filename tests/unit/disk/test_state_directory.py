@@ -41,6 +41,17 @@ def test_everything_made_is_for_the_owner_only(tmp_path: Path) -> None:
         assert path.stat().st_mode & 0o077 == 0, path
 
 
+def test_every_directory_made_is_durable_in_its_parent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    synced: list[Path] = []
+    monkeypatch.setattr(state_directory, "sync_directory", lambda path: synced.append(Path(path)))
+    state = open_state(tmp_path / "a" / "s")
+    assert synced == [tmp_path, tmp_path / "a", tmp_path / "a" / "s"]
+    state.close(False)
+    synced.clear()
+    open_state(tmp_path / "a" / "s")
+    assert synced == [], "a parent that was there before need not even be readable to us"
+
+
 def test_an_existing_directory_keeps_its_mode(tmp_path: Path) -> None:
     """It may be anybody's: only what is made here is closed to others."""
     (tmp_path / "state").mkdir(mode=0o755)
