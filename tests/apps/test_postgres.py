@@ -3,6 +3,7 @@
 import os
 import pwd
 import shutil
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -50,7 +51,7 @@ class Cluster:
 @pytest.fixture
 def outside() -> Iterator[Path]:
     """A short path that the server's own user can reach (a socket's path holds 107 bytes)."""
-    folder = Path(run("mktemp", "-d", "/tmp/vaultairefs-postgres.XXXXXX").strip())
+    folder = Path(tempfile.mkdtemp(prefix="vaultairefs-postgres-", dir="/tmp"))
     folder.chmod(0o755)
     yield folder
     shutil.rmtree(folder)
