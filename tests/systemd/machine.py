@@ -72,6 +72,7 @@ class Machine:
 
     def link(self, path: str, target: Path) -> None:
         """A symlink in the machine's root."""
+        (self.root / path).parent.mkdir(parents=True, exist_ok=True)
         (self.root / path).unlink(missing_ok=True)
         (self.root / path).symlink_to(target)
 
