@@ -12,7 +12,7 @@ import msgspec
 
 from vaultairefs.engine.conditions import holds, require, require_replaceable
 from vaultairefs.engine.interface import EntryInfo
-from vaultairefs.engine.paths import STAGING_CONTAINER, entry_of, parse_container
+from vaultairefs.engine.paths import ROOT_PATH, STAGING_CONTAINER, entry_of, parse_container
 from vaultairefs.model.errors import (
     AlreadyExists,
     Conflict,
@@ -88,10 +88,7 @@ class MemoryTree:
 
     def find(self, path: EntryPath) -> Node | None:
         """The entry, None when its container does not hold it; the root container included."""
-        if not path.name and not path.container:
-            return self._root
-        check_name(path.name)
-        return self.container(path.container).children.get(path.name)
+        return self._root if path == ROOT_PATH else self._named(path)
 
     def get(self, path: EntryPath, operation: str) -> Node:
         node = self.find(path)
@@ -110,7 +107,7 @@ class MemoryTree:
     ) -> Version:
         if attributes.kind is Kind.CONTAINER:
             raise IsAContainer("a container is made by create_container", container=path.container, artifact=path.name)
-        there = self.find(path)
+        there = self._named(path)
         current = None if there is None else there.version
         if not holds(current, expected):
             ours = isinstance(there, Artifact) and (
@@ -144,7 +141,7 @@ class MemoryTree:
         return node.version
 
     def move(self, source: EntryPath, target: EntryPath, version: Version, expected: Version) -> None:
-        moved, occupant = self.find(source), self.find(target)
+        moved, occupant = self._named(source), self._named(target)
         if moved is None or not holds(moved.version, version):
             if occupant is not None and occupant.version == version:
                 return
@@ -165,7 +162,7 @@ class MemoryTree:
         self._place(target, moved)
 
     def link(self, source: EntryPath, target: EntryPath, version: Version, expected: Version) -> None:
-        linked, occupant = self.get(source, "link"), self.find(target)
+        linked, occupant = self.get(source, "link"), self._named(target)
         if isinstance(linked, Container):
             raise IsAContainer(container=source.container, artifact=source.name, operation="link")
         if occupant is linked:
@@ -177,7 +174,7 @@ class MemoryTree:
 
     def delete(self, path: EntryPath, expected: Version) -> None:
         try:
-            there = self.find(path)
+            there = self._named(path)
         except (NotFound, NotAContainer):
             return
         if there is not None:
@@ -187,7 +184,7 @@ class MemoryTree:
 
     def create_container(self, container: bytes, attributes: Attributes) -> Version:
         if not container:
-            return self.set_attributes(EntryPath(b"", b""), attributes, ANY)
+            return self.set_attributes(ROOT_PATH, attributes, ANY)
         path = entry_of(container)
         there = self.find(path)
         if there is None:
@@ -202,7 +199,7 @@ class MemoryTree:
     def delete_container(self, container: bytes) -> None:
         path = entry_of(container)
         try:
-            there = self.find(path)
+            there = self._named(path)
         except (NotFound, NotAContainer):
             return
         if there is None:
@@ -224,6 +221,10 @@ class MemoryTree:
     def parked(self) -> list[bytes]:
         """The names that lie in the staging container."""
         return sorted(self.container(STAGING_CONTAINER).children)
+
+    def _named(self, path: EntryPath) -> Node | None:
+        check_name(path.name)
+        return self.container(path.container).children.get(path.name)
 
     def _place(self, path: EntryPath, node: Node) -> None:
         children = self.container(path.container).children

@@ -1,0 +1,60 @@
+"""The engines that the contract judges: memory, local as root, local without any privilege."""
+
+import contextlib
+import os
+import shutil
+import tempfile
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import pytest
+import trio
+
+from vaultairefs.engine.interface import Engine
+from vaultairefs.engine.local import LocalEngine
+from vaultairefs.engine.memory import MemoryEngine
+
+NOBODY = 65534
+PAGE_ENTRIES = 7
+
+
+@contextlib.contextmanager
+def unprivileged() -> Iterator[None]:
+    """Give up root's rights for a while, in every thread (setresuid(2) through the C library)."""
+    groups = os.getgroups()
+    os.setgroups([])
+    os.setegid(NOBODY)
+    os.seteuid(NOBODY)
+    try:
+        yield
+    finally:
+        os.seteuid(0)
+        os.setegid(0)
+        os.setgroups(groups)
+
+
+@pytest.fixture
+def directory(request: pytest.FixtureRequest) -> Iterator[Path]:
+    """An empty directory of ours; the local engine's namespace."""
+    path = Path(tempfile.mkdtemp(prefix="vaultairefs-engine-"))
+    path.chmod(0o755)
+    yield path
+    shutil.rmtree(path)
+
+
+@pytest.fixture(params=["memory", "local", "unprivileged"])
+async def engine(request: pytest.FixtureRequest, directory: Path) -> AsyncIterator[Engine]:
+    """An empty engine with small pages."""
+    if request.param == "memory":
+        yield MemoryEngine(page_entries=PAGE_ENTRIES)
+        return
+    if os.geteuid() != 0 and request.param == "local":
+        pytest.skip("needs root")
+    with contextlib.ExitStack() as stack:
+        if request.param == "unprivileged" and os.geteuid() == 0:
+            os.chown(directory, NOBODY, NOBODY)
+            stack.enter_context(unprivileged())
+        local = LocalEngine(os.open(directory, os.O_RDONLY), f"file://{directory}", page_entries=PAGE_ENTRIES)
+        yield local
+        with trio.CancelScope(shield=True):
+            await local.close()
