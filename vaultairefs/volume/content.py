@@ -28,6 +28,9 @@ FILE_BYTES_MAX: Final = (1 << 44) - 4096
 ROOM_SECONDS: Final = 30.0
 """How long a write waits for room before ENOSPC: it cannot be interrupted meanwhile."""
 
+FLUSH_SECONDS: Final = 0.5
+"""How often a writer that waits for room looks what the flusher has freed."""
+
 STORED_SECONDS: Final = 60.0
 """How long fsync at level ``stored`` waits for the engine before EIO (the bytes are kept and go on being flushed)."""
 
@@ -132,14 +135,15 @@ class Content:
         """Evict and flush until ``length`` more bytes fit; ``OutOfSpace`` after ``ROOM_SECONDS``."""
         core = self._core
         with trio.move_on_after(ROOM_SECONDS):
-            while not core.buffer.has_room(length):
+            while True:
                 for ino in core.buffer.evictable(length):
                     core.ledger.commit(BodyEvicted(ino))
+                # The files of evicted bodies go once the record of it is safe.
                 await core.ledger.sync()
-                if not core.buffer.has_room(length):
-                    await self._flush_something()
-            return
+                if core.buffer.has_room(length):
+                    return
+                with trio.move_on_after(FLUSH_SECONDS):
+                    await core.flusher.drain()
+                if not core.buffer.evictable(1):
+                    await trio.sleep(FLUSH_SECONDS)
         raise OutOfSpace("the buffer is full and the engine did not take enough of it in time")
-
-    async def _flush_something(self) -> None:
-        raise NotImplementedError

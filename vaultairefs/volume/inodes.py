@@ -11,6 +11,7 @@ from typing import Final
 
 import trio
 
+from vaultairefs.buffer import Phase
 from vaultairefs.engine.interface import Usage
 from vaultairefs.model.changes import AttributesSet, XattrSet
 from vaultairefs.model.context import current
@@ -91,7 +92,7 @@ class Inodes:
         body = self._core.buffer.find(inode.ino)
         if body is None or not body.complete:
             return whole
-        return min(whole, -(-body.allocated // BLOCK_BYTES)) if body.allocated else whole
+        return min(whole, -(-body.allocated // BLOCK_BYTES))
 
     def remember(self, ino: Ino, count: int = 1) -> None:
         """Count lookups that the adapter itself gave to the kernel (readdirplus)."""
@@ -122,7 +123,8 @@ class Inodes:
                 core.clock_ns() if request.ctime_ns is None else request.ctime_ns,
             )
         )
-        if request.mtime_ns is not None and inode.kind is Kind.FILE and core.buffer.stat(inode.ino) is not None:
+        body = core.buffer.find(inode.ino)
+        if request.mtime_ns is not None and body is not None and body.phase is Phase.OPEN:
             core.buffer.set_times(inode.ino, request.mtime_ns)
 
     @staticmethod

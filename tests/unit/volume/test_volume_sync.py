@@ -1,0 +1,146 @@
+"""What fsync promises at each level, and how writes find room."""
+
+import os
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+import trio
+
+from tests.support.rooms import House
+from tests.unit.volume.conftest import ROOT_CALLER, calling_as
+from vaultairefs.engine.memory import MemoryEngine
+from vaultairefs.model.errors import OutOfSpace, TimedOut
+from vaultairefs.model.values import ROOT
+from vaultairefs.volume import SyncLevel
+from vaultairefs.volume.content import ROOM_SECONDS, STORED_SECONDS
+
+
+class Counting:
+    """Calls of the ledger's waits, counted on their way through."""
+
+    def __init__(self, house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.bodies = self.journals = 0
+        ledger = house.ledger
+        sync, sync_body = ledger.sync, ledger.sync_body
+
+        async def counted_sync() -> None:
+            self.journals += 1
+            await sync()
+
+        async def counted_sync_body(ino: int) -> None:
+            self.bodies += 1
+            await sync_body(ino)  # type: ignore[arg-type]
+
+        monkeypatch.setattr(ledger, "sync", counted_sync)
+        monkeypatch.setattr(ledger, "sync_body", counted_sync_body)
+
+
+@pytest.fixture
+async def small(tmp_path: Path, engine: MemoryEngine) -> AsyncIterator[House]:
+    """A volume with room for 256 KiB of bytes."""
+    house = await House.open(tmp_path / "small", engine, buffer_size=256 << 10)
+    with calling_as(ROOT_CALLER):
+        yield house
+    await house.close()
+
+
+async def test_fsync_syncs_the_body_and_then_the_journal(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    _, handle = await house.volume.files.create(ROOT, b"f", 0o644, os.O_RDWR)
+    await house.volume.files.write(handle, 0, b"x")
+    counting = Counting(house, monkeypatch)
+    await house.volume.files.fsync(handle, False)
+    assert (counting.bodies, counting.journals) == (1, 1)
+    await house.volume.files.release(handle)
+
+
+@pytest.mark.parametrize("flag", [os.O_SYNC, os.O_DSYNC])
+async def test_each_write_of_a_sync_handle_is_an_fsync(
+    house: House, monkeypatch: pytest.MonkeyPatch, flag: int
+) -> None:
+    _, handle = await house.volume.files.create(ROOT, b"f", 0o644, os.O_RDWR | flag)
+    counting = Counting(house, monkeypatch)
+    await house.volume.files.write(handle, 0, b"x")
+    await house.volume.files.write(handle, 1, b"y")
+    assert (counting.bodies, counting.journals) == (2, 2)
+    await house.volume.files.release(handle)
+
+
+async def test_a_buffered_fsync_waits_for_nothing(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    made, handle = await house.volume.files.create(ROOT, b"f", 0o644, os.O_RDWR)
+    await house.volume.xattrs.setxattr(made.ino, b"user.vaultaire.sync", b"buffered")
+    counting = Counting(house, monkeypatch)
+    await house.volume.files.fsync(handle, False)
+    assert (counting.bodies, counting.journals) == (0, 0)
+    await house.volume.files.release(handle)
+
+
+async def test_a_stored_fsync_returns_when_the_engine_has_the_bytes(tmp_path: Path, engine: MemoryEngine) -> None:
+    house = await House.open(tmp_path / "stored", engine, sync_level=SyncLevel.STORED)
+    async with trio.open_nursery() as nursery:
+        await nursery.start(house.flusher.run)
+        _, handle = await house.volume.files.create(ROOT, b"f", 0o644, os.O_RDWR)
+        await house.volume.files.write(handle, 0, b"precious")
+        await house.volume.files.fsync(handle, False)
+        assert [content for path, _, content in engine.walk() if path.name == b"f"] == [b"precious"]
+        await house.volume.files.release(handle)
+        nursery.cancel_scope.cancel()
+    await house.close()
+
+
+async def test_a_stored_fsync_gives_up_at_its_deadline_and_keeps_the_bytes(
+    tmp_path: Path, engine: MemoryEngine, autojump_clock: trio.testing.MockClock
+) -> None:
+    async def silence(verb: str) -> None:
+        if verb == "put":
+            await trio.sleep_forever()
+
+    house = await House.open(tmp_path / "stored", engine, sync_level=SyncLevel.STORED)
+    async with trio.open_nursery() as nursery:
+        await nursery.start(house.flusher.run)
+        _, handle = await house.volume.files.create(ROOT, b"f", 0o644, os.O_RDWR)
+        await house.volume.files.write(handle, 0, b"precious")
+        engine.on_call = silence
+        began = trio.current_time()
+        with pytest.raises(TimedOut):
+            await house.volume.files.fsync(handle, False)
+        assert trio.current_time() - began == pytest.approx(STORED_SECONDS)
+        assert await house.volume.files.read(handle, 0, 100) == b"precious"
+        await house.volume.files.release(handle)
+        nursery.cancel_scope.cancel()
+    await house.close()
+
+
+async def test_a_write_evicts_what_is_clean_to_find_room(small: House) -> None:
+    for number in range(8):
+        _, handle = await small.volume.files.create(ROOT, b"%d" % number, 0o644, os.O_RDWR)
+        await small.volume.files.write(handle, 0, b"x" * (64 << 10))
+        await small.volume.files.release(handle)
+        await small.drain()
+    assert small.ledger.buffer.used_bytes <= 256 << 10
+
+
+async def test_a_write_waits_for_the_flusher_when_nothing_is_clean(
+    small: House, autojump_clock: trio.testing.MockClock
+) -> None:
+    async with trio.open_nursery() as nursery:
+        await nursery.start(small.flusher.run)
+        for number in range(8):
+            _, handle = await small.volume.files.create(ROOT, b"%d" % number, 0o644, os.O_RDWR)
+            await small.volume.files.write(handle, 0, b"x" * (64 << 10))
+            await small.volume.files.release(handle)
+        nursery.cancel_scope.cancel()
+
+
+async def test_a_write_that_finds_no_room_is_refused_whole_after_a_while(
+    small: House, autojump_clock: trio.testing.MockClock
+) -> None:
+    made, handle = await small.volume.files.create(ROOT, b"f", 0o644, os.O_RDWR)
+    await small.volume.files.write(handle, 0, b"x" * (200 << 10))
+    began = trio.current_time()
+    with pytest.raises(OutOfSpace):
+        await small.volume.files.write(handle, 200 << 10, b"y" * (100 << 10))
+    assert trio.current_time() - began == pytest.approx(ROOM_SECONDS)
+    assert made.size == 200 << 10
+    assert await small.volume.files.read(handle, 0, 1 << 20) == b"x" * (200 << 10)
+    await small.volume.files.release(handle)
