@@ -213,6 +213,30 @@ def test_the_newest_segment_is_never_dropped(open_log: Opener) -> None:
     assert open_log(keep_bytes=0).next_sequence == 301
 
 
+def test_the_newest_segment_is_durable_before_an_older_one_is_replaced(
+    tmp_path: Path, open_log: Opener, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It holds the place of the next event: after power loss the log would go on at the wrong one."""
+    log = open_log()
+    record_some(log, 100)
+    newest = str(max(tmp_path.glob("*.log")))
+    descriptors = len(os.listdir("/proc/self/fd"))
+    calls: list[str] = []
+    for name in ("fsync", "fdatasync"):
+        monkeypatch.setattr(os, name, lambda fd: calls.append(os.readlink(f"/proc/self/fd/{fd}")))
+    rename = os.rename
+
+    def watched_rename(old: Path, new: Path) -> None:
+        calls.append("rename")
+        rename(old, new)
+
+    monkeypatch.setattr(os, "rename", watched_rename)
+    log.compact()
+    before = calls[: calls.index("rename")]
+    assert before.index(newest) < before.index(str(tmp_path))
+    assert len(os.listdir("/proc/self/fd")) < descriptors, "rotated segments do not stay open"
+
+
 def test_a_crash_at_any_step_of_a_compaction_loses_and_repeats_nothing(
     tmp_path: Path, open_log: Opener, monkeypatch: pytest.MonkeyPatch
 ) -> None:
