@@ -98,7 +98,7 @@ class StateDirectory:
     @property
     def power_was_cut(self) -> bool:
         """Whether page-cache contents may have been lost since the last daemon: another boot, or another
-        filesystem, after a shutdown that was not clean."""
+        filesystem, after a shutdown that was not clean.  Stays true for later lives until one calls ``recovered``."""
         return self._previous is not None and self._previous != self._machine and not self._was_clean
 
     def recovered(self) -> None:
