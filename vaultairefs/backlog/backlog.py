@@ -96,14 +96,24 @@ class Backlog(StoredTree):
     Invariants: ``owed_names`` and ``names_since`` have the same keys; an inode without a name owes nothing.
     """
 
-    def __init__(self, *, clock: Callable[[], float], kind_of_named: Callable[[Ino], Kind | None]) -> None:
-        """``kind_of_named``: what a live inode with a name is, None for all others."""
+    def __init__(
+        self,
+        *,
+        clock: Callable[[], float],
+        kind_of_named: Callable[[Ino], Kind | None],
+        unstored: Callable[[Ino], None] = lambda ino: None,
+    ) -> None:
+        """``kind_of_named``: what a live inode with a name is, None for all others.
+
+        ``unstored`` is told of an inode with a name that the engine holds nowhere any more.
+        """
         super().__init__()
         self.owed_names: dict[EntryKey, Ino | None] = {}
         self.names_since: dict[EntryKey, float] = {}
         self.owed_inos: dict[Ino, Owed] = {}
         self.doubts = Doubts()
         self.clock = clock
+        self.unstored = unstored
         self._kind_of_named = kind_of_named
         self._wakeup: trio.Event | None = None
 

@@ -99,6 +99,7 @@ def _owe_again(log: "Backlog", ino: Ino) -> None:
     """What the engine holds at no name at all is owed whole, where programs can still reach it."""
     if ino != ROOT and not log.refs_of(ino) and log.has_name(ino):
         log.owe(ino, content=log.is_artifact(ino), attributes=True)
+        log.unstored(ino)
 
 
 def _discovered(log: "Backlog", change: changes.ArtifactDiscovered) -> None:
@@ -114,6 +115,7 @@ def _vanished(log: "Backlog", change: changes.EntryVanished) -> None:
         log.take(key)
     log.set_live(key, None if live == change.ino else live)
     _forgive_nameless(log, change.ino)
+    _owe_again(log, change.ino)
     if live == change.ino:
         _forget_below(log, change.ino)
 
@@ -129,8 +131,10 @@ def _forget_below(log: "Backlog", container: Ino) -> None:
         for name in {*log.stored_children(parent), *owed.get(parent, ())}:
             key = EntryKey(parent, name)
             child = log.live(key)
-            log.take(key)
+            ref = log.take(key)
             log.set_live(key, None)
+            if ref is not None and ref.ino != child:
+                _owe_again(log, ref.ino)
             if child is not None:
                 _forgive_nameless(log, child)
                 left.append(child)

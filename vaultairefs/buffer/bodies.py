@@ -100,6 +100,12 @@ class Bodies:
         if not body.handles:
             del self._bodies[ino]
 
+    def detach(self, ino: Ino) -> None:
+        """The engine holds no version of the inode any more."""
+        body = self._bodies.get(ino)
+        if body is not None:
+            posting.detach(body)
+
     def evictable(self, bytes_wanted: int) -> list[Ino]:
         """Clean, closed, unpinned bodies, least recently used first, enough to free ``bytes_wanted`` (or all).
 
@@ -133,6 +139,11 @@ class Bodies:
         return sum(body.dirty.total() for body in self._bodies.values() if body.unflushed)
 
     # For the buffer and recovery
+
+    def recount(self) -> None:
+        """Add up what was measured from outside."""
+        self._used = sum(body.allocated for body in self._bodies.values())
+        self._used += sum(dead.allocated for dead in self.graveyard)
 
     def closed(self, body: Body) -> None:
         """The last writer of a body left: its file has its final size for now."""

@@ -1,45 +1,116 @@
-"""The ledger: commit, note, sync, checkpoint."""
+"""The ledger: open, commit, note."""
 
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
 
+import msgspec
+import structlog
 import trio
 
-from vaultairefs.backlog import Backlog
-from vaultairefs.buffer import Body, Buffer
-from vaultairefs.ledger.report import RecoveryReport
-from vaultairefs.model.changes import BodyClosed, Change
-from vaultairefs.model.values import Ino, Sequence
+from vaultairefs.buffer import Body, Phase
+from vaultairefs.disk.state_directory import StateDirectory
+from vaultairefs.events import EventLog
+from vaultairefs.journal import Journal, JournalEntry
+from vaultairefs.ledger import fingerprint
+from vaultairefs.ledger.durability import Durability
+from vaultairefs.ledger.recovery import Recovery, body_report_name
+from vaultairefs.ledger.rooms import Rooms
+from vaultairefs.model.changes import (
+    NO_INO,
+    ArtifactFlushed,
+    BodyClosed,
+    BodyOpened,
+    Change,
+    EntryRenamed,
+    ExtentsFetched,
+    Truncated,
+)
+from vaultairefs.model.context import current
+from vaultairefs.model.errors import ReadOnly, Stale, VaultaireError
+from vaultairefs.model.values import Attributes, Ino, Kind, Sequence
 from vaultairefs.namespace import Namespace
 
+_log: Final = structlog.get_logger()
 
-class Ledger:
+
+class Ledger(Durability):
     """The state of a volume.  ``namespace``, ``buffer``, ``backlog`` are read freely and changed only through here.
 
     ``events`` is the event log, ``recovered`` says what ``open`` replayed.
+    Invariant: a change is posted exactly when it is in the journal.
     """
 
-    namespace: Namespace
-    buffer: Buffer
-    backlog: Backlog
-    events: Any
-    recovered: RecoveryReport
+    def __init__(self, journal: Journal, events: EventLog, recovery: Recovery, *, checkpoint_bytes: int) -> None:
+        """For ``open`` only."""
+        super().__init__(
+            recovery.rooms,
+            journal,
+            events,
+            sequence=recovery.sequence,
+            operation_id=recovery.operation_id,
+            clock_ns=recovery.clock_ns,
+            checkpoint_bytes=checkpoint_bytes,
+        )
+        self.namespace = recovery.rooms.namespace
+        self.buffer = recovery.rooms.buffer
+        self.backlog = recovery.rooms.backlog
+        self.recovered = recovery.report
 
     @classmethod
     async def open(
         cls,
-        state: Any,
+        state: StateDirectory,
         *,
         tenant: str = "",
+        mount: str = "",
         clock_ns: Callable[[], int] = time.time_ns,
         clock: Callable[[], float] = trio.current_time,
         root_owner: tuple[int, int] = (0, 0),
         buffer_size: int = 20 << 30,
         checkpoint_bytes: int = 32 << 20,
     ) -> "Ledger":
-        """Recover what the state directory (``StateDirectory``) holds.  ``BadInput`` for a newer format."""
-        raise NotImplementedError
+        """Recover what the state directory holds.
+
+        ``mount`` is what events call this mount (default: the state's mount id); ``root_owner`` is uid and gid of a
+        new root container; the journal is checkpointed when it passes ``checkpoint_bytes``.  ``BadInput`` for a newer
+        format, ``OutOfSpace`` when there is no room to recover.
+        """
+        boot = state.machine.boot_id
+        now = clock()
+        journal = Journal(state.path / "journal", boot=boot, quarantine=state.quarantine)
+
+        def make_rooms() -> Rooms:
+            uid, gid = root_owner
+            born = clock_ns()
+            return Rooms(
+                Namespace(Attributes(Kind.CONTAINER, 0o755, uid, gid, born, born, born)),
+                bodies=state.path / "bodies",
+                buffer_size=buffer_size,
+                # Recovery works in a thread, where trio's clock cannot be read.
+                clock=lambda: now,
+                on_failure=lambda body, error: _report_body(state, body, error),
+            )
+
+        def recover() -> tuple[Recovery, EventLog]:
+            events = EventLog(
+                state.path / "events",
+                tenant=tenant,
+                mount=mount or state.mount_id,
+                boot=boot,
+                quarantine=state.quarantine,
+            )
+            recovery = Recovery(state, journal, events, make_rooms, clock_ns)
+            recovery.run()
+            return recovery, events
+
+        recovery, events = await trio.to_thread.run_sync(recover)
+        recovery.rooms.backlog.clock = clock
+        ledger = cls(journal, events, recovery, checkpoint_bytes=checkpoint_bytes)
+        if recovery.needs_checkpoint:
+            await ledger.checkpoint()
+        await trio.to_thread.run_sync(state.recovered)
+        return ledger
 
     def commit(self, change: Change) -> Sequence:
         """Journal the change, then post it.  When this returns, kill -9 loses nothing of it.
@@ -47,54 +118,121 @@ class Ledger:
         Nothing has happened when it raises: the errors of ``Namespace.check`` and ``Buffer.check``, ``OutOfSpace``
         (journal full), ``ReadOnly``/``DeviceFailed`` after an earlier failure of the journal.
         """
-        raise NotImplementedError
+        if self.refusal is not None:
+            raise self.refusal
+        rooms = self._rooms
+        prepare = _PREPARATIONS.get(type(change))
+        if prepare is not None:
+            change = prepare(self, change)
+        rooms.check(change)
+        asked = current()
+        sequence = Sequence(self._sequence + 1)
+        self._journal.append(
+            JournalEntry(sequence, self._clock_ns(), asked.operation_id, asked.operation, asked.pid, asked.uid, change)
+        )
+        self._sequence = sequence
+        try:
+            rooms.post(sequence, change)
+        except BaseException as error:
+            _log.exception("a journalled change could not be posted: the volume is read-only now", change=repr(change))
+            self.refusal = ReadOnly("an internal error stopped all changes; what was acknowledged is kept")
+            raise self.refusal from error
+        if type(change) is EntryRenamed and change.replaced != NO_INO:
+            # Not safe before the bytes behind both names are.
+            self._renamed_over |= {change.ino, change.replaced} if change.exchange else {change.ino}
+        return sequence
 
     def note_write(self, ino: Ino, offset: int, length: int, time_ns: int) -> None:
-        """Bytes were written into an OPEN body: size, mtime, ctime, dirty, content_generation.  No journal record."""
-        raise NotImplementedError
+        """Bytes were written into an OPEN body: size, mtime, ctime, dirty, content_generation.  No journal record.
+
+        ``ReadOnly``/``DeviceFailed`` after an earlier failure: the bytes must not be acknowledged.
+        """
+        if self.refusal is not None:
+            raise self.refusal
+        inode = self.namespace.inodes[ino]
+        body = self.buffer.known(ino)
+        end = offset + length
+        if end > inode.size:
+            inode.size = end
+            if offset > body.size:
+                body.dirty.add(body.size, offset)
+            body.size = end
+        inode.mtime_ns = inode.ctime_ns = time_ns
+        inode.content_generation += 1
+        body.dirty.add(offset, end)
+        body.changes += 1
+        body.unflushed = True
+        if inode.nlink:
+            self.backlog.note_content(ino)
 
     def begin_body(self, ino: Ino) -> Body:
         """The inode's body, begun (``ExtentsFetched`` without extents, pinned to the stored version) if ABSENT.
 
         Before the first fetch into, or write to, an ABSENT body.  ``Stale`` when the engine holds no version.
         """
-        raise NotImplementedError
+        body = self.buffer.find(ino)
+        if body is None or body.phase is Phase.ABSENT:
+            key = self.backlog.fresh_ref(ino)
+            ref = None if key is None else self.backlog.stored(key)
+            if ref is None:
+                raise Stale(f"the engine holds no bytes of inode {ino}")
+            self.commit(ExtentsFetched(ino, (), ref.version, self.namespace.get(ino).size))
+            body = self.buffer.known(ino)
+        return body
 
     def body_closed(self, ino: Ino) -> BodyClosed:
         """The change to commit when the last writer of an OPEN body leaves, from the live state."""
-        raise NotImplementedError
+        inode, body = self.namespace.get(ino), self.buffer.known(ino)
+        return BodyClosed(ino, inode.size, inode.mtime_ns, inode.ctime_ns, body.unflushed)
 
     def drop(self, ino: Ino) -> None:
         """Forget an inode with nlink 0, once no handle and no lookup needs it.  No-op while it has names or handles."""
-        raise NotImplementedError
+        inode = self.namespace.find(ino)
+        body = self.buffer.find(ino)
+        if inode is None or inode.nlink or (body is not None and body.handles):
+            return
+        self.namespace.forget(ino)
+        self.buffer.empty(ino, self._sequence)
 
     def next_operation_id(self) -> int:
         """A number for ``OperationContext.operation_id``, above all of earlier lives of this state directory."""
-        raise NotImplementedError
-
-    async def sync_body(self, ino: Ino) -> None:
-        """fdatasync the body in a thread.  ``sync()`` must follow before anything is promised.  ``DeviceFailed``."""
-        raise NotImplementedError
-
-    async def sync(self) -> None:
-        """Make everything committed up to now power-loss-safe; concurrent callers share one group commit.
-
-        ``DeviceFailed``: not safe, and the volume is read-only from now on.
-        """
-        raise NotImplementedError
-
-    async def checkpoint(self) -> None:
-        """Write the whole state down and drop the journal before it.  Safe to be killed anywhere."""
-        raise NotImplementedError
-
-    async def run(self) -> None:
-        """Background work until cancelled: sync every 5 s, checkpoints, graveyard, event compaction."""
-        raise NotImplementedError
-
-    async def close(self) -> None:
-        """Sync and checkpoint; nothing may be committed afterwards."""
-        raise NotImplementedError
+        self._operation_id += 1
+        return self._operation_id
 
     def fingerprint(self) -> Any:
         """A canonical value of the whole state with OPEN bodies folded: equal before a crash and after recovery."""
-        raise NotImplementedError
+        return fingerprint.fingerprint(self._rooms)
+
+
+def _prepare_truncated(ledger: Ledger, change: Truncated) -> Truncated:
+    """Bytes that stay are those of the stored version: pin it first."""
+    if change.size:
+        ledger.begin_body(change.ino)
+    return change
+
+
+def _prepare_flushed(ledger: Ledger, change: ArtifactFlushed) -> ArtifactFlushed:
+    """Recovery after a power cut needs the size that an OPEN body had at this moment."""
+    inode = ledger.namespace.find(change.ino)
+    if change.content and change.size < 0 and inode is not None and inode.kind is Kind.FILE:
+        return msgspec.structs.replace(change, size=inode.size)
+    return change
+
+
+def _prepare_opened(ledger: Ledger, change: BodyOpened) -> BodyOpened:
+    """From here the file's own mtime counts: let it be the one that programs see."""
+    ledger.buffer.set_times(change.ino, ledger.namespace.get(change.ino).mtime_ns)
+    return change
+
+
+_PREPARATIONS: Final[dict[type, Callable[[Ledger, Any], Any]]] = {
+    Truncated: _prepare_truncated,
+    ArtifactFlushed: _prepare_flushed,
+    BodyOpened: _prepare_opened,
+}
+
+
+def _report_body(state: StateDirectory, body: Body, error: VaultaireError) -> None:
+    """A body whose fdatasync failed: later lives refuse it, too."""
+    reason = f"inode {body.ino}: fdatasync failed, its bytes may be lost: {error}"
+    state.quarantine(body_report_name(body), b"", reason)

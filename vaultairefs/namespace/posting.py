@@ -143,7 +143,6 @@ def _xattr_set(tree: "Namespace", change: changes.XattrSet) -> None:
 def _closed(tree: "Namespace", change: changes.BodyClosed) -> None:
     inode = tree.inodes[change.ino]
     inode.size, inode.mtime_ns, inode.ctime_ns = change.size, change.mtime_ns, change.ctime_ns
-    inode.content_generation += 1
 
 
 def _written(tree: "Namespace", change: changes.ExtentsWritten) -> None:

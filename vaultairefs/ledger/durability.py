@@ -1,0 +1,140 @@
+"""The half of the ledger that waits for disks: sync, checkpoint, background work."""
+
+from collections.abc import Callable
+from typing import Final
+
+import structlog
+import trio
+
+from vaultairefs.events import EventLog
+from vaultairefs.journal import Journal
+from vaultairefs.ledger import checkpoint
+from vaultairefs.ledger.group_commit import GroupCommit
+from vaultairefs.ledger.rooms import Rooms
+from vaultairefs.model.changes import BodySynced, Change
+from vaultairefs.model.errors import DeviceFailed, OutOfSpace, QuotaExceeded, ReadOnly, VaultaireError
+from vaultairefs.model.values import Ino, Sequence
+
+_log: Final = structlog.get_logger()
+
+SYNC_SECONDS: Final = 5.0
+"""How old a change may get before it is synced without anybody asking, as ext4 does with its own (ext4(5), commit)."""
+
+
+class Durability:
+    """What ``Ledger`` is below its ``commit``.
+
+    Invariants: ``refusal`` is set for ever by the first failed sync, and by a change that was journalled and could
+    not be posted; nothing is committed or acknowledged after that.  ``_renamed_over`` holds every inode that a rename
+    put over a name since the last sync mark.
+    """
+
+    def __init__(
+        self,
+        rooms: Rooms,
+        journal: Journal,
+        events: EventLog,
+        *,
+        sequence: Sequence,
+        operation_id: int,
+        clock_ns: Callable[[], int],
+        checkpoint_bytes: int,
+    ) -> None:
+        self.events = events
+        self.refusal: VaultaireError | None = None
+        self._rooms = rooms
+        self._journal = journal
+        self._clock_ns = clock_ns
+        self._sequence = sequence
+        self._operation_id = operation_id
+        self._checkpoint_bytes = checkpoint_bytes
+        self._checkpointing = trio.Lock()
+        self._renamed_over: set[Ino] = set()
+        self._group = GroupCommit(lambda: self._sequence, self._sync_once)
+
+    def commit(self, change: Change) -> Sequence:
+        """See ``Ledger.commit``."""
+        raise NotImplementedError
+
+    async def sync_body(self, ino: Ino) -> None:
+        """fdatasync the body in a thread.  ``sync()`` must follow before anything is promised.  ``DeviceFailed``."""
+        await trio.to_thread.run_sync(self._rooms.buffer.sync, ino)
+
+    async def sync(self) -> None:
+        """Make everything committed up to now power-loss-safe; concurrent callers share one group commit.
+
+        ``DeviceFailed``: not safe, and the volume is read-only from now on.  ``OutOfSpace``: not safe yet.
+        """
+        for ino, extents in self._rooms.buffer.take_synced():
+            self.commit(BodySynced(ino, extents))
+        if self.refusal is not None:
+            raise self.refusal
+        await self._group.wait()
+
+    async def checkpoint(self) -> None:
+        """Write the whole state down and drop the journal before it.  Safe to be killed anywhere."""
+        async with self._checkpointing:
+            sequence = self._sequence
+            payload = checkpoint.encode(
+                self._rooms, operation_id=self._operation_id, event_sequence=self.events.next_sequence
+            )
+            # First the bodies that renames in it made reachable, then the checkpoint that makes those renames final.
+            await self.sync()
+            await trio.to_thread.run_sync(self._journal.write_checkpoint, sequence, payload)
+            await trio.to_thread.run_sync(self._journal.drop_through, sequence)
+
+    async def run(self) -> None:
+        """Background work until cancelled: sync every 5 s, checkpoints, graveyard, event compaction.
+
+        After a failure it only waits: ``refusal`` tells everybody who asks for a change.
+        """
+        while True:
+            await trio.sleep(SYNC_SECONDS)
+            if self.refusal is not None:
+                continue
+            try:
+                await self.sync()
+                await self._bury(Sequence(self._group.through))
+                if self._journal.size_bytes > self._checkpoint_bytes:
+                    await self.checkpoint()
+                await trio.to_thread.run_sync(self.events.sync)
+                await trio.to_thread.run_sync(self.events.compact)
+            except VaultaireError as error:
+                _log.error("background work of the ledger failed", error=str(error))
+
+    async def close(self) -> None:
+        """Sync and checkpoint; nothing may be committed afterwards."""
+        try:
+            await self.checkpoint()
+            await trio.to_thread.run_sync(self.events.sync)
+        finally:
+            self.refusal = self.refusal or ReadOnly("the ledger is closed")
+            self._journal.close()
+            self.events.close()
+            self._rooms.buffer.files.close()
+
+    async def _sync_once(self) -> int:
+        """Bodies behind renames, then a sync mark, then the journal; then what they free leaves the disk."""
+        if self.refusal is not None:
+            raise self.refusal
+        through = self._sequence
+        renamed, self._renamed_over = self._renamed_over, set()
+        try:
+            for ino in sorted(renamed):
+                await trio.to_thread.run_sync(self._rooms.buffer.sync, ino)
+            self._journal.mark(through, self._clock_ns())
+            await trio.to_thread.run_sync(self._journal.sync)
+        except (OutOfSpace, QuotaExceeded):
+            self._renamed_over |= renamed
+            raise
+        except VaultaireError as error:
+            self.refusal = DeviceFailed(f"the volume is read-only, because a sync failed: {error}", operation="fsync")
+            _log.critical("sync failed: the volume is read-only", error=str(error))
+            raise self.refusal from error
+        await self._bury(through)
+        return through
+
+    async def _bury(self, through: Sequence) -> None:
+        dead = self._rooms.buffer.take_dead(through)
+        if dead:
+            await trio.to_thread.run_sync(self._rooms.buffer.files.unlink, dead)

@@ -1,0 +1,46 @@
+"""The three rooms of state and the one function that posts a change to them."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from vaultairefs.backlog import Backlog
+from vaultairefs.buffer import Body, Buffer
+from vaultairefs.model.changes import Change
+from vaultairefs.model.errors import VaultaireError
+from vaultairefs.model.values import Ino, Kind, Sequence
+from vaultairefs.namespace import Namespace
+
+
+class Rooms:
+    """Namespace, buffer and backlog of one volume."""
+
+    def __init__(
+        self,
+        namespace: Namespace,
+        *,
+        bodies: Path,
+        buffer_size: int,
+        clock: Callable[[], float],
+        on_failure: Callable[[Body, VaultaireError], None],
+    ) -> None:
+        self.namespace = namespace
+        self.buffer = Buffer(bodies, buffer_size=buffer_size, on_failure=on_failure)
+        self.backlog = Backlog(clock=clock, kind_of_named=self._kind_of_named, unstored=self.buffer.detach)
+
+    def post(self, sequence: Sequence, change: Change) -> None:
+        """Let every room take note; live commits and recovery both go through here, always in this order.
+
+        Names first: the backlog asks the namespace whether an inode still has one.
+        """
+        self.namespace.apply(sequence, change)
+        self.buffer.apply(sequence, change)
+        self.backlog.apply(sequence, change)
+
+    def check(self, change: Change) -> None:
+        """Refuse what does not fit: the errors of ``Namespace.check`` and ``Buffer.check``."""
+        self.namespace.check(change)
+        self.buffer.check(change)
+
+    def _kind_of_named(self, ino: Ino) -> Kind | None:
+        inode = self.namespace.inodes.get(ino)
+        return inode.kind if inode is not None and inode.nlink else None
