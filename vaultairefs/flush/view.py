@@ -13,12 +13,20 @@ from vaultairefs.model.values import EntryKey, Ino
 class View(Protocol):
     """Answers must all be of one moment: the planner never awaits."""
 
-    moves: bool
-    """The engine renames without copying (``Capabilities.moves``)."""
-    links: bool
-    """The engine has second names (``Capabilities.links``)."""
-    times_disturbed: bool
-    """``Capabilities.container_times_disturbed``."""
+    @property
+    def moves(self) -> bool:
+        """The engine renames without copying (``Capabilities.moves``)."""
+        ...
+
+    @property
+    def links(self) -> bool:
+        """The engine has second names (``Capabilities.links``)."""
+        ...
+
+    @property
+    def times_disturbed(self) -> bool:
+        """``Capabilities.container_times_disturbed``."""
+        ...
 
     def live(self, key: EntryKey) -> Ino | None:
         """Which inode has this name for programs; always None in ``STAGING``."""

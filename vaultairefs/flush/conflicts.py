@@ -1,0 +1,124 @@
+"""Somebody else changed what we are about to change (P5): keep both, overwrite, or stop.
+
+Promise: bytes that somebody else wrote are never replaced unless the operator asked for it, and bytes that programs
+wrote here are never given up.  Attributes are last-writer-wins and are not worth a conflict.
+"""
+
+from datetime import UTC, datetime
+from typing import Final
+
+from vaultairefs.engine.interface import EntryInfo
+from vaultairefs.flush.desk import Desk, log
+from vaultairefs.flush.steps import DeleteContainer, Doomed
+from vaultairefs.ledger.arrivals import discover
+from vaultairefs.model.changes import ArtifactConflicted, ArtifactDeleted, EntryVanished, StepBegun
+from vaultairefs.model.errors import Conflict
+from vaultairefs.model.names import NAME_BYTES_MAX
+from vaultairefs.model.values import EntryKey, Ino, Kind
+
+KEEP_BOTH: Final = "keep-both"
+OVERWRITE: Final = "overwrite"
+FAIL: Final = "fail"
+
+
+class Conflicts:
+    """Applies the mount's policy.  The names in question are marked as being worked on."""
+
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
+
+    def on_foreign(self, step: StepBegun, theirs: EntryInfo) -> None:
+        """``theirs`` is at the name of ``step``, where ours should have gone."""
+        desk, key = self._desk, EntryKey(step.container, step.name)
+        desk.end(key)
+        live = desk.ledger.namespace.find(step.ino)
+        if live is None or key not in live.refs:
+            self._accept(key, theirs)
+            return
+        if step.verb == "set_attributes" and not desk.ledger.backlog.owes_content(step.ino):
+            self._take_theirs(step.ino, key, theirs)
+            return
+        replaceable = theirs.attributes.kind is not Kind.CONTAINER and live.kind is not Kind.CONTAINER
+        if desk.conflict == FAIL:
+            raise Conflict("somebody else wrote this name; the mount's policy is conflict=fail", artifact=key.name)
+        if desk.conflict == OVERWRITE and replaceable:
+            log.warning("conflict_overwritten", name=key.name.decode(errors="backslashreplace"))
+            desk.overrides[key] = theirs.version
+            return
+        self._keep_both(step.ino, key, theirs)
+
+    async def on_deletion(self, one: Doomed) -> None:
+        """Programs removed a name that holds another version than ours now."""
+        desk = self._desk
+        theirs = await desk.look(desk.path(one.key))
+        ref = desk.ledger.backlog.stored(one.key)
+        if ref is None or ref.ino != one.ino:
+            return
+        if theirs is None:
+            desk.ledger.commit(ArtifactDeleted(one.ino, *one.key))
+        elif desk.is_ours(theirs.token) or theirs.version == ref.version or desk.conflict == OVERWRITE:
+            desk.overrides[one.key] = theirs.version
+        elif desk.conflict == FAIL:
+            raise Conflict("somebody else wrote this name; the mount's policy is conflict=fail", artifact=one.key.name)
+        else:
+            self._accept(one.key, theirs)
+
+    async def on_full_container(self, step: DeleteContainer) -> None:
+        """Programs removed a container into which somebody else has put something: theirs stays."""
+        desk = self._desk
+        theirs = await desk.look(desk.path(step.key))
+        ref = desk.ledger.backlog.stored(step.key)
+        if ref is None or ref.ino != step.ino:
+            return
+        if theirs is None:
+            desk.ledger.commit(ArtifactDeleted(step.ino, *step.key))
+        else:
+            self._accept(step.key, theirs)
+
+    def _accept(self, key: EntryKey, theirs: EntryInfo) -> None:
+        """Ours is not wanted at this name any more: forget it, and show theirs if the name is free."""
+        ledger = self._desk.ledger
+        ref = ledger.backlog.stored(key)
+        if ref is not None:
+            ledger.commit(ArtifactDeleted(ref.ino, *key))
+        container = ledger.namespace.find(key.container)
+        if container is not None and container.children is not None and container.nlink:
+            if key.name not in container.children:
+                discover(ledger, key.container, theirs._replace(name=key.name))
+            self._count(key, ref.ino if ref is not None else Ino(0))
+
+    def _take_theirs(self, ino: Ino, key: EntryKey, theirs: EntryInfo) -> None:
+        """Only attributes of ours were newer: the entry becomes theirs."""
+        ledger = self._desk.ledger
+        ledger.commit(EntryVanished(ino, *key))
+        container = ledger.namespace.find(key.container)
+        if container is not None and container.children is not None and key.name not in container.children:
+            discover(ledger, key.container, theirs._replace(name=key.name))
+
+    def _keep_both(self, ino: Ino, key: EntryKey, theirs: EntryInfo) -> None:
+        """Ours goes on beside theirs, under a name that says so."""
+        ledger = self._desk.ledger
+        name = self._free_name(key)
+        ledger.commit(ArtifactConflicted(ino, *key, name, self._desk.clock_ns()))
+        discover(ledger, key.container, theirs._replace(name=key.name))
+        self._count(EntryKey(key.container, name), ino)
+
+    def _free_name(self, key: EntryKey) -> bytes:
+        ledger = self._desk.ledger
+        now = datetime.fromtimestamp(self._desk.clock_ns() / 1e9, UTC)
+        number = 1
+        while True:
+            extra = f"-{number}" if number > 1 else ""
+            suffix = f".conflict-{now:%Y%m%dT%H%M%SZ}-{self._desk.mount_id}{extra}".encode()
+            name = key.name[: NAME_BYTES_MAX - len(suffix)] + suffix
+            candidate = EntryKey(key.container, name)
+            if ledger.namespace.child(*candidate) is None and ledger.backlog.stored(candidate) is None:
+                return name
+            number += 1
+
+    def _count(self, key: EntryKey, ino: Ino) -> None:
+        desk = self._desk
+        desk.tally.conflicts += 1
+        desk.tell("conflict", key, ino)
+        container, name = desk.live_path(key)
+        log.warning("conflict", name=b"/".join((container, name)).decode(errors="backslashreplace"))

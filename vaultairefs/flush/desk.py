@@ -1,0 +1,211 @@
+"""What all parts of the flusher share: the rooms they work on, and the bookkeeping around one engine step.
+
+A step goes: ``working_on`` (marks), ``begin`` (journalled doubt), the engine's verb, the record of what it did.
+Whatever interrupts it leaves the doubt, which ``settling`` resolves by asking the engine.
+"""
+
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Final, Protocol
+
+import structlog
+
+from vaultairefs.engine.interface import Engine, EntryInfo
+from vaultairefs.flush.budget import ByteBudget, Gate
+from vaultairefs.flush.failures import Failures, Item
+from vaultairefs.flush.tally import Tally
+from vaultairefs.ledger import Ledger
+from vaultairefs.ledger.whereabouts import ROOT_KEY, chain_of, entry_path
+from vaultairefs.model.changes import AttributesSet, StepBegun, StepEnded
+from vaultairefs.model.errors import NotAContainer, NotFound, Unavailable, VaultaireError
+from vaultairefs.model.values import ABSENT, STAGING, Attributes, EntryKey, EntryPath, Ino, Version
+
+NOWHERE: Final = EntryKey(STAGING, b"")
+
+log: Final = structlog.get_logger("vaultairefs.flush")
+
+
+class Completer(Protocol):
+    """What the flusher needs of the fetcher."""
+
+    async def complete(self, ino: Ino) -> None:
+        """Make every byte of the file local."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """What a put carries, to tell later whether the file changed since; ``size`` in bytes."""
+
+    token: str
+    generation: int
+    attributes: Attributes
+    size: int
+
+
+class Desk:
+    """Shared state of one flusher.
+
+    ``overrides``: versions found in the engine that the next step at a name may replace although no record knows them
+    (our own from before a power cut, or anybody's where the operator wants that).  ``sent``: see ``Sent``.
+    ``flushed_at``: when inodes that are written all the time were last flushed.
+    """
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        engine: Engine,
+        fetcher: Completer,
+        *,
+        mount_id: str,
+        conflict: str,
+        in_flight_bytes: int,
+        clock: Callable[[], float],
+        clock_ns: Callable[[], int],
+    ) -> None:
+        self.ledger = ledger
+        self.engine = engine
+        self.fetcher = fetcher
+        self.mount_id = mount_id
+        self.conflict = conflict
+        self.clock = clock
+        self.clock_ns = clock_ns
+        self.budget = ByteBudget(in_flight_bytes)
+        self.gate = Gate()
+        self.failures = Failures(clock)
+        self.tally = Tally()
+        self.pins: dict[Ino, int] = {}
+        self.overrides: dict[EntryKey, Version] = {}
+        self.sent: dict[EntryKey, Sent] = {}
+        self.flushed_at: dict[Ino, float] = {}
+        self.flushed_generation: dict[Ino, int] = {}
+
+    # Around a step
+
+    @contextmanager
+    def working_on(self, keys: Iterable[EntryKey], inos: Iterable[Ino] = ()) -> Iterator[None]:
+        """Mark names and inodes as being worked on, and keep the containers above the names where they are."""
+        backlog = self.ledger.backlog
+        keys = tuple(dict.fromkeys(keys))
+        marks: list[Item] = [*keys, *inos]
+        above = [ref.ino for key in keys for ref in map(backlog.stored, chain_of(backlog, key.container) or ()) if ref]
+        for mark in marks:
+            backlog.begin(mark)
+        for container in above:
+            self.pins[container] = self.pins.get(container, 0) + 1
+        try:
+            yield
+        finally:
+            for mark in marks:
+                backlog.end(mark)
+            for container in above:
+                self.pins[container] -= 1
+                if not self.pins[container]:
+                    del self.pins[container]
+
+    def begin(
+        self,
+        verb: str,
+        ino: Ino,
+        key: EntryKey,
+        *,
+        version: Version = ABSENT,
+        token: str = "",
+        source: EntryKey = NOWHERE,
+    ) -> None:
+        """Journal that the engine may change at ``key`` from now on."""
+        self.tally.requests[verb] += 1
+        self.ledger.commit(StepBegun(ino, key.container, key.name, verb, version, token, source.container, source.name))
+
+    def end(self, key: EntryKey) -> None:
+        """Journal that nothing is in doubt at ``key`` any more."""
+        if key in self.ledger.backlog.doubts.begun:
+            self.ledger.commit(StepEnded(key.container, key.name))
+        self.sent.pop(key, None)
+
+    def new_token(self, ino: Ino) -> str:
+        """What the engine keeps with a put, so that we know our own work again."""
+        return f"{self.mount_id}:{ino}:{self.ledger.next_operation_id()}"
+
+    def is_ours(self, token: str) -> bool:
+        """Whether a token was made by this state directory."""
+        return token.startswith(f"{self.mount_id}:")
+
+    def expected(self, key: EntryKey, planned: Version) -> Version:
+        """The version that a step at ``key`` may replace."""
+        return self.overrides.get(key, planned)
+
+    def disturb(self, *containers: Ino) -> None:
+        """The step changed the containers' own times in the engine: they are owed again (and so is that journalled)."""
+        if not self.engine.capabilities.container_times_disturbed:
+            return
+        for ino in containers:
+            inode = self.ledger.namespace.find(ino)
+            owed = self.ledger.backlog.owed_inos.get(ino)
+            if inode is not None and inode.nlink and (owed is None or not owed.attributes):
+                self.owe_attributes(ino)
+
+    def owe_attributes(self, ino: Ino) -> None:
+        """Say that the engine does not have the attributes of ``ino`` (any more), by setting them to what they are."""
+        inode = self.ledger.namespace.get(ino)
+        self.ledger.commit(
+            AttributesSet(ino, inode.mode, inode.uid, inode.gid, inode.atime_ns, inode.mtime_ns, inode.ctime_ns)
+        )
+
+    # Paths and looks
+
+    def path(self, key: EntryKey) -> EntryPath:
+        """Where ``key`` lies now; ``Unavailable`` where its container is not in the engine."""
+        path = entry_path(self.ledger.backlog, key, self.engine.staging_path)
+        if path is None:
+            raise Unavailable("the container is not in the engine yet", artifact=key.name, operation="flush")
+        return path
+
+    def container_path(self, ino: Ino) -> bytes:
+        """The path of a stored container."""
+        keys = self.ledger.backlog.refs_of(ino)
+        return self.path(keys[0] if keys else ROOT_KEY).joined
+
+    async def look(self, path: EntryPath) -> EntryInfo | None:
+        """What the engine holds at a path, None for nothing."""
+        self.tally.requests["stat"] += 1
+        try:
+            return await self.engine.stat(path)
+        except (NotFound, NotAContainer):
+            return None
+
+    def live_path(self, key: EntryKey) -> tuple[bytes, bytes]:
+        """Container and name as people know them, for events and messages."""
+        namespace = self.ledger.namespace
+        inode = namespace.find(key.container)
+        known = inode is not None and inode.nlink > 0
+        return (namespace.path(key.container) if known else b""), key.name
+
+    # Telling
+
+    def tell(self, operation: str, key: EntryKey, ino: Ino, *, size: int | None = None, outcome: str = "OK") -> None:
+        """One event of the engine's side; a full disk does not stop the work."""
+        container, name = self.live_path(key)
+        try:
+            self.ledger.events.record(
+                time_ns=self.clock_ns(),
+                operation=operation,
+                container=container,
+                artifact=name,
+                inode=ino,
+                size=size,
+                outcome=outcome,
+                durability="stored" if outcome == "OK" else "",
+            )
+        except VaultaireError as error:
+            log.warning("event_not_recorded", operation=operation, reason=str(error))
+
+    def fail(self, item: Item, error: BaseException, *, at_once: bool = False) -> None:
+        """Keep a failure for ``status`` and for the next try."""
+        name = self.live_path(item) if isinstance(item, tuple) else None
+        where = b"/".join(part for part in name if part).decode(errors="backslashreplace") if name else f"inode {item}"
+        sentence = f"{where}: {error}"
+        self.failures.record(item, sentence, at_once=at_once)
+        if not at_once:
+            log.warning("flush_failed", item=where, error=type(error).__name__, reason=str(error))

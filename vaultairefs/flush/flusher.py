@@ -1,0 +1,196 @@
+"""The flusher: passes over what is owed, workers that send, and the calls of other rooms.
+
+Promise: see the package's text.  A failure of one item never stops the others or the loop.
+"""
+
+import math
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Final
+
+import trio
+
+from vaultairefs.engine.interface import Engine
+from vaultairefs.flush.desk import Completer, Desk, log
+from vaultairefs.flush.passes import Passes
+from vaultairefs.flush.tally import FlushStatus, Progress
+from vaultairefs.flush.urgency import Urgency
+from vaultairefs.ledger import Ledger
+from vaultairefs.model.values import ROOT, Ino
+
+_REST_SECONDS_MAX: Final = 0.5
+_REST_SECONDS_MIN: Final = 0.02
+"""Between two passes over everything that is owed; a pass costs microseconds for each."""
+
+
+class Flusher:
+    """Brings what is owed to the engine.
+
+    ``flush_delay`` (seconds) lets changes coalesce; ``flush_workers`` artifacts are sent at once, with at most
+    ``in_flight_bytes`` on their way; ``conflict`` is ``keep-both``, ``overwrite`` or ``fail``.  ``clock`` must be the
+    ledger's.
+    """
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        engine: Engine,
+        fetcher: Completer,
+        *,
+        flush_delay: float = 1.0,
+        flush_workers: int = 4,
+        in_flight_bytes: int = 64 << 20,
+        conflict: str = "keep-both",
+        mount_id: str = "",
+        clock: Callable[[], float] = trio.current_time,
+        clock_ns: Callable[[], int] = time.time_ns,
+    ) -> None:
+        self._ledger = ledger
+        self._desk = Desk(
+            ledger,
+            engine,
+            fetcher,
+            mount_id=mount_id,
+            conflict=conflict,
+            in_flight_bytes=in_flight_bytes,
+            clock=clock,
+            clock_ns=clock_ns,
+        )
+        self._urgency = Urgency(ledger.backlog, clock, flush_delay, self._desk.flushed_at)
+        self._passes = Passes(self._desk, self._urgency)
+        self._flush_workers = flush_workers
+        self._rest_seconds = min(max(flush_delay / 4, _REST_SECONDS_MIN), _REST_SECONDS_MAX)
+        self._poked = trio.Event()
+        self._changed = trio.Event()
+        self._is_running = False
+        self.gate = self._desk.gate
+        """Writers of a file in ``gate.closed`` wait for ``gate.passed`` before they write."""
+
+    async def run(self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        """Work until cancelled."""
+        self._is_running = True
+        try:
+            async with trio.open_nursery() as nursery:
+                for _ in range(self._flush_workers):
+                    nursery.start_soon(self._work)
+                task_status.started()
+                while True:
+                    await self._pass()
+                    await self._rest()
+        finally:
+            self._is_running = False
+
+    async def drain(self, deadline: float | None = None) -> None:
+        """Wait until nothing is owed; give up at ``deadline`` (trio's clock), which loses nothing."""
+        with trio.CancelScope(deadline=math.inf if deadline is None else deadline), self._urgency.everything():
+            await self._until(self._is_idle)
+
+    async def flush(self, ino: Ino) -> None:
+        """Wait until the engine has the inode under its names, with at least the bytes and attributes of now."""
+        inode = self._ledger.namespace.find(ino)
+        if inode is None:
+            return
+        generation, started = inode.content_generation, self._desk.clock()
+        with self._urgency.one(ino):
+            await self._until(lambda: self._has(ino, generation, started))
+
+    async def flush_some(self) -> None:
+        """Wait until something more has reached the engine, or there is nothing that could; for those who need room."""
+        before = self._desk.tally.flushed_artifacts
+        with self._urgency.everything():
+            await self._until(lambda: self._desk.tally.flushed_artifacts > before or self._is_idle())
+
+    def progress(self) -> Progress:
+        """What is left now."""
+        return Progress(self._ledger.backlog.dirty_artifacts, self._ledger.buffer.dirty_bytes)
+
+    def status(self) -> FlushStatus:
+        """Counters and current failures."""
+        tally = self._desk.tally
+        return FlushStatus(
+            flushed_artifacts=tally.flushed_artifacts,
+            flush_errors=self._desk.failures.sentences(),
+            conflicts=tally.conflicts,
+            inflight_bytes=self._desk.budget.used_bytes,
+            bytes_uploaded=tally.bytes_uploaded,
+            requests=dict(tally.requests),
+        )
+
+    # Waiting
+
+    async def _until(self, condition: Callable[[], bool]) -> None:
+        if not self._is_running:
+            async with trio.open_nursery() as nursery:
+                await nursery.start(self.run)
+                await self._wait(condition)
+                nursery.cancel_scope.cancel()
+        else:
+            await self._wait(condition)
+
+    async def _wait(self, condition: Callable[[], bool]) -> None:
+        await trio.lowlevel.checkpoint()
+        while not condition():
+            self._poked.set()
+            await self._changed.wait()
+
+    def _is_idle(self) -> bool:
+        backlog = self._ledger.backlog
+        return not (backlog.owed_names or backlog.owed_inos or backlog.doubts.begun or self._passes.is_working)
+
+    def _has(self, ino: Ino, generation: int, started: float) -> bool:
+        """Whether the engine has the inode as it was at ``started``, or newer."""
+        namespace, backlog = self._ledger.namespace, self._ledger.backlog
+        inode = namespace.find(ino)
+        if inode is None or not inode.nlink or not inode.refs:
+            return True
+        for key in inode.refs:
+            ref = backlog.stored(key)
+            if ref is None or ref.ino != ino or ref.stale:
+                return False
+            container = key.container
+            while container != ROOT:
+                above = namespace.get(container).refs[0]
+                ref = backlog.stored(above)
+                if ref is None or ref.ino != container:
+                    return False
+                container = above.container
+        owed = backlog.owed_inos.get(ino)
+        if owed is None:
+            return True
+        if owed.content:
+            return self._desk.flushed_generation.get(ino, -1) >= generation
+        return owed.since > started
+
+    # Working
+
+    async def _pass(self) -> None:
+        try:
+            await self._passes.run()
+        except Exception:
+            log.exception("flush_pass_failed")
+        self._tell()
+
+    async def _work(self) -> None:
+        while True:
+            try:
+                await self._passes.work_once()
+            except Exception:
+                log.exception("flush_worker_failed")
+            self._tell()
+            self._poked.set()
+
+    async def _rest(self) -> None:
+        """Wait for a poke or a while; never shorter than a moment, so that workers get their turn."""
+        started = trio.current_time()
+        seconds = _REST_SECONDS_MIN if self._urgency.hurries else self._rest_seconds
+        with trio.move_on_after(seconds):
+            await self._poked.wait()
+        self._poked = trio.Event()
+        if trio.current_time() - started < self._passes.last_seconds:
+            with suppress(trio.TooSlowError):
+                await trio.sleep(self._passes.last_seconds)
+
+    def _tell(self) -> None:
+        self._changed.set()
+        self._changed = trio.Event()

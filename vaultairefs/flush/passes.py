@@ -1,0 +1,268 @@
+"""One pass over everything that is owed: settle, rearrange names, hand bytes to the workers.
+
+Names change one step at a time in here; what carries bytes or only attributes goes to a queue that the workers empty.
+Nothing is decided long before it is done: a worker decides again when it takes an item up.
+"""
+
+from collections.abc import Iterable
+from typing import Final
+
+import trio
+
+from vaultairefs.flush.conflicts import Conflicts
+from vaultairefs.flush.desk import Desk, log
+from vaultairefs.flush.failures import Item
+from vaultairefs.flush.ledger_view import LedgerView
+from vaultairefs.flush.planner import DELETIONS_MAX, decide_inode, decide_name
+from vaultairefs.flush.rearranging import Rearranger
+from vaultairefs.flush.sending import Sender
+from vaultairefs.flush.settling import Settler
+from vaultairefs.flush.steps import (
+    Complete,
+    CreateContainer,
+    Decision,
+    Delete,
+    DeleteContainer,
+    Doomed,
+    Link,
+    Move,
+    Put,
+    SetAttributes,
+    Settle,
+    Stage,
+    Step,
+    Wait,
+)
+from vaultairefs.flush.urgency import Urgency
+from vaultairefs.model.errors import (
+    AlreadyExists,
+    Conflict,
+    ContainerNotEmpty,
+    IsAContainer,
+    NotAContainer,
+    NotFound,
+    VaultaireError,
+)
+from vaultairefs.model.values import EntryKey, Ino
+
+_DECISIONS_AT_ONCE: Final = 50
+"""Decisions before other tasks get their turn: a millisecond or two."""
+
+_DISAGREEMENTS: Final = (Conflict, NotFound, AlreadyExists, NotAContainer, IsAContainer, ContainerNotEmpty)
+"""The engine answered, and holds something else than our records say: worth a look at once."""
+
+
+class Passes:
+    """``last_seconds`` is how long the last pass took.  Invariant: an item is queued at most once."""
+
+    def __init__(self, desk: Desk, urgency: Urgency) -> None:
+        self._desk = desk
+        self._urgency = urgency
+        self._backlog = desk.ledger.backlog
+        self._view = LedgerView(desk, urgency)
+        conflicts = Conflicts(desk)
+        self._rearranger = Rearranger(desk, conflicts)
+        self._settler = Settler(desk, conflicts)
+        self._sender = Sender(desk)
+        self._queued: dict[Item, None] = {}
+        self._arrived = trio.Event()
+        self._at_work = 0
+        self._decided = 0
+        self.last_seconds = 0.0
+
+    @property
+    def is_working(self) -> bool:
+        """Whether a worker has something in hand."""
+        return self._at_work > 0
+
+    async def run(self) -> None:
+        """One pass.  Raises nothing that an engine or a disk can cause."""
+        started = trio.current_time()
+        self._forget_old_failures()
+        if await self._settle_all():
+            await self._sync()
+            self._view.refresh()
+            await self._remove_names()
+            await self._place_names()
+            self._queue_inodes()
+        self.last_seconds = trio.current_time() - started
+
+    async def work_once(self) -> None:
+        """Take one item from the queue and send it."""
+        while not self._queued:
+            await self._arrived.wait()
+        item = next(iter(self._queued))
+        del self._queued[item]
+        self._at_work += 1
+        try:
+            decision = self._decide(item)
+            if isinstance(decision, Put | SetAttributes | Complete):
+                await self._attempt(decision)
+        finally:
+            self._at_work -= 1
+
+    # The parts of a pass
+
+    def _forget_old_failures(self) -> None:
+        """A failure of something that is not owed any more is over."""
+        backlog = self._backlog
+        for item in self._desk.failures:
+            if isinstance(item, tuple):
+                ref, live = backlog.stored(item), self._view.live(item)
+                inos = {live, ref.ino if ref is not None else None}
+                wanted = item in backlog.owed_names or item in backlog.doubts.begun
+                wanted = wanted or any(ino in backlog.owed_inos for ino in inos if ino is not None)
+            else:
+                wanted = item in backlog.owed_inos or self._view.is_lifeline(item)
+            if not wanted:
+                self._desk.failures.clear(item)
+
+    async def _settle_all(self) -> bool:
+        """Look into every doubt.  False while one that moves a container stays: no path below it can be trusted."""
+        doubts = self._backlog.doubts
+        by_importance = sorted(doubts.begun.items(), key=lambda pair: pair[1].verb != "move")
+        for key, step in by_importance:
+            if key in doubts.begun and not self._is_in_hand(key, step.ino):
+                await self._attempt(Settle(key))
+        return not any(step.verb == "move" and self._view.is_container(step.ino) for step in doubts.begun.values())
+
+    def _is_in_hand(self, key: EntryKey, ino: Ino) -> bool:
+        step = self._backlog.doubts.begun[key]
+        source = EntryKey(step.source_container, step.source_name)
+        return self._view.is_busy(key) or self._backlog.is_busy(ino) or self._backlog.is_busy(source)
+
+    async def _sync(self) -> None:
+        """The engine must not get ahead of the journal: after a power cut it would hold what never happened."""
+        if not self._backlog.owed_names and not self._backlog.owed_inos:
+            return
+        try:
+            await self._desk.ledger.sync()
+        except VaultaireError as error:
+            # The volume is read-only from now on; what it has is all the more worth bringing to safety.
+            log.warning("flush_goes_on_without_sync", reason=str(error))
+
+    def _ready_names(self, *, removed: bool) -> list[EntryKey]:
+        return [
+            key
+            for key, ino in self._backlog.owed_names.items()
+            if (ino is None) is removed and self._urgency.is_name_ready(key)
+        ]
+
+    async def _remove_names(self) -> None:
+        """Names that nobody wants: plain ones in batches, the rest one by one."""
+        batch: dict[EntryKey, Doomed] = {}
+        others: list[EntryKey] = []
+        inodes: set[Ino] = set()
+        for key in self._ready_names(removed=True):
+            await self._give_way()
+            decision = self._decide(key)
+            if not isinstance(decision, Delete) or len(decision.doomed) != 1:
+                others.append(key)
+                continue
+            # Two names of one inode are each other's spare: only one of them may go at a time.
+            if decision.doomed[0].ino in inodes:
+                others.append(key)
+                continue
+            batch[key] = decision.doomed[0]
+            inodes.add(decision.doomed[0].ino)
+            if len(batch) == DELETIONS_MAX:
+                await self._delete(batch)
+                inodes.clear()
+        await self._delete(batch)
+        await self._process(others)
+
+    async def _delete(self, batch: dict[EntryKey, Doomed]) -> None:
+        """Delete what is still to be deleted: time may have passed since each decision."""
+        still = [one for one in batch.values() if self._decide(one.key) == Delete((one,))]
+        batch.clear()
+        if still:
+            await self._attempt(Delete(tuple(still)))
+
+    async def _place_names(self) -> None:
+        await self._process(self._ready_names(removed=False))
+
+    async def _process(self, keys: Iterable[EntryKey]) -> None:
+        """Take steps for each name until it is right, has to wait, or is a worker's business."""
+        for key in keys:
+            while True:
+                await self._give_way()
+                decision = self._decide(key)
+                if decision is None or isinstance(decision, Wait):
+                    break
+                if isinstance(decision, Put | SetAttributes | Complete):
+                    self._enqueue(decision.key if isinstance(decision, Put | SetAttributes) else decision.ino)
+                    break
+                if not await self._attempt(decision):
+                    break
+
+    def _queue_inodes(self) -> None:
+        for ino in list(self._backlog.owed_inos):
+            if ino not in self._queued and self._urgency.is_inode_ready(ino):
+                decision = decide_inode(self._view, ino)
+                if isinstance(decision, Put | SetAttributes):
+                    self._enqueue(ino)
+
+    def _enqueue(self, item: Item) -> None:
+        self._queued[item] = None
+        self._arrived.set()
+        self._arrived = trio.Event()
+
+    async def _give_way(self) -> None:
+        self._decided += 1
+        if self._decided % _DECISIONS_AT_ONCE == 0:
+            await trio.lowlevel.checkpoint()
+
+    def _decide(self, item: Item) -> Decision:
+        if isinstance(item, tuple):
+            return decide_name(self._view, item)
+        if self._view.is_lifeline(item):
+            return Complete(item)
+        return decide_inode(self._view, item)
+
+    # One step
+
+    async def _attempt(self, step: Step) -> bool:
+        """Do one step; False when it failed, which is kept for ``status`` and the next try."""
+        items = _items_of(step)
+        try:
+            await self._carry_out(step)
+        except VaultaireError as error:
+            at_once = isinstance(error, _DISAGREEMENTS) and not isinstance(step, Settle | Complete)
+            for item in items:
+                self._desk.fail(item, error, at_once=at_once)
+            return False
+        except OSError as error:
+            log.exception("flush_step_failed")
+            for item in items:
+                self._desk.fail(item, error)
+            return False
+        if not isinstance(step, Settle | Delete):
+            for item in items:
+                self._desk.failures.clear(item)
+        return True
+
+    async def _carry_out(self, step: Step) -> None:
+        match step:
+            case Put():
+                await self._sender.put(step)
+            case SetAttributes():
+                await self._sender.set_attributes(step)
+            case Complete(ino):
+                await self._desk.fetcher.complete(ino)
+            case Settle(key):
+                await self._settler.settle(key)
+            case CreateContainer() | Move() | Stage() | Link() | Delete() | DeleteContainer():
+                await self._rearranger.carry_out(step)
+
+
+def _items_of(step: Step) -> list[Item]:
+    """What a failure of the step is about."""
+    match step:
+        case Delete(doomed):
+            return [one.key for one in doomed]
+        case Stage(_, source, _):
+            return [source]
+        case Complete(ino):
+            return [ino]
+        case Put() | SetAttributes() | CreateContainer() | Move() | Link() | DeleteContainer() | Settle():
+            return [step.key]

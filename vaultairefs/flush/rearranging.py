@@ -1,0 +1,142 @@
+"""Carry out the steps that change names in the engine: containers, moves, links, deletions.
+
+Promise: each is journalled as begun, done by one verb, and recorded by commits right after it, without a wait in
+between.  Runs one at a time, so that a decision is never overtaken by another move.
+"""
+
+from collections.abc import Sequence
+
+from vaultairefs.engine.interface import Deletion
+from vaultairefs.flush.conflicts import Conflicts
+from vaultairefs.flush.desk import Desk
+from vaultairefs.flush.steps import CreateContainer, Delete, DeleteContainer, Doomed, Link, Move, Stage
+from vaultairefs.model.changes import ArtifactDeleted, ArtifactFlushed, ArtifactMoved
+from vaultairefs.model.errors import Conflict, ContainerNotEmpty, IsAContainer, VaultaireError
+from vaultairefs.model.values import ABSENT, STAGING, Attributes, EntryKey
+
+Rearrangement = CreateContainer | Move | Stage | Link | Delete | DeleteContainer
+
+
+class Rearranger:
+    """See the module's text.  Errors of the engine go to the caller; what is in doubt then is journalled."""
+
+    def __init__(self, desk: Desk, conflicts: Conflicts) -> None:
+        self._desk = desk
+        self._conflicts = conflicts
+
+    async def carry_out(self, step: Rearrangement) -> None:
+        """Do one step."""
+        match step:
+            case CreateContainer():
+                await self._create_container(step)
+            case Move():
+                await self._move(step)
+            case Stage(ino, source, version):
+                await self._move(Move(ino, source, self._parking_place(step), version, ABSENT))
+            case Link():
+                await self._link(step)
+            case Delete(doomed):
+                await self._delete(doomed)
+            case DeleteContainer():
+                await self._delete_container(step)
+
+    async def _create_container(self, step: CreateContainer) -> None:
+        desk, commit = self._desk, self._desk.ledger.commit
+        attributes = desk.ledger.namespace.get(step.ino).attributes()
+        path = desk.path(step.key)
+        with desk.working_on([step.key], [step.ino]):
+            desk.begin("create_container", step.ino, step.key)
+            version = await desk.engine.create_container(path.joined, attributes)
+            same = self._same_attributes(step, attributes)
+            commit(ArtifactFlushed(step.ino, *step.key, version, content=False, attributes=same))
+            desk.disturb(step.key.container)
+
+    def _same_attributes(self, step: CreateContainer, sent: Attributes) -> bool:
+        inode = self._desk.ledger.namespace.find(step.ino)
+        return inode is not None and same_attributes(inode.attributes(), sent)
+
+    def _parking_place(self, step: Stage) -> EntryKey:
+        return EntryKey(STAGING, f"{self._desk.mount_id}-{step.ino}-{self._desk.ledger.next_operation_id()}".encode())
+
+    async def _move(self, step: Move) -> None:
+        desk = self._desk
+        source, target = desk.path(step.source), desk.path(step.key)
+        expected = desk.expected(step.key, step.expected)
+        with desk.working_on([step.source, step.key], [step.ino]):
+            desk.begin("move", step.ino, step.key, version=step.version, source=step.source)
+            await desk.engine.move(source, target, version=step.version, expected=expected)
+            desk.overrides.pop(step.key, None)
+            desk.ledger.commit(ArtifactMoved(step.ino, *step.source, *step.key))
+            desk.disturb(step.source.container, step.key.container)
+
+    async def _link(self, step: Link) -> None:
+        desk = self._desk
+        source, target = desk.path(step.source), desk.path(step.key)
+        expected = desk.expected(step.key, step.expected)
+        with desk.working_on([step.source, step.key], [step.ino]):
+            desk.begin("link", step.ino, step.key, version=step.version, source=step.source)
+            await desk.engine.link(source, target, version=step.version, expected=expected)
+            desk.overrides.pop(step.key, None)
+            desk.ledger.commit(ArtifactFlushed(step.ino, *step.key, step.version, content=False, attributes=False))
+            desk.disturb(step.key.container)
+
+    async def _delete(self, doomed: Sequence[Doomed]) -> None:
+        """Each for itself: one that fails leaves the others deleted."""
+        desk = self._desk
+        deletions = [Deletion(desk.path(one.key), desk.expected(one.key, one.version)) for one in doomed]
+        failed: list[tuple[Doomed, VaultaireError]] = []
+        with desk.working_on([one.key for one in doomed]):
+            desk.tally.requests["delete"] += 1
+            answers = await desk.engine.delete(deletions)
+            for one, error in zip(doomed, answers, strict=True):
+                if error is None:
+                    self._note_deleted(one)
+                else:
+                    failed.append((one, error))
+        for one, error in failed:
+            await self._delete_otherwise(one, error)
+
+    def _note_deleted(self, one: Doomed) -> None:
+        self._desk.overrides.pop(one.key, None)
+        self._desk.failures.clear(one.key)
+        self._desk.ledger.commit(ArtifactDeleted(one.ino, *one.key))
+        self._desk.disturb(one.key.container)
+
+    async def _delete_otherwise(self, one: Doomed, error: VaultaireError) -> None:
+        """A deletion that was refused: a container whose kind was forgotten, somebody else's version, or a failure."""
+        desk = self._desk
+        try:
+            if isinstance(error, IsAContainer):
+                await self._delete_container(DeleteContainer(one.ino, one.key))
+            elif isinstance(error, Conflict):
+                with desk.working_on([one.key]):
+                    await self._conflicts.on_deletion(one)
+            else:
+                raise error
+        except VaultaireError as failure:
+            desk.fail(one.key, failure)
+
+    async def _delete_container(self, step: DeleteContainer) -> None:
+        desk = self._desk
+        path = desk.path(step.key)
+        with desk.working_on([step.key], [step.ino]):
+            desk.tally.requests["delete_container"] += 1
+            try:
+                await desk.engine.delete_container(path.joined)
+            except ContainerNotEmpty:
+                await self._conflicts.on_full_container(step)
+                return
+            desk.ledger.commit(ArtifactDeleted(step.ino, *step.key))
+            desk.disturb(step.key.container)
+
+
+def same_attributes(ours: Attributes, sent: Attributes) -> bool:
+    """Whether nothing that an engine keeps has changed; ctime moves with names and is nobody's attribute there."""
+    return (
+        ours.mode == sent.mode
+        and ours.uid == sent.uid
+        and ours.gid == sent.gid
+        and ours.mtime_ns == sent.mtime_ns
+        and ours.atime_ns == sent.atime_ns
+        and ours.xattrs == sent.xattrs
+    )

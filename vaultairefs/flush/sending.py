@@ -1,0 +1,127 @@
+"""Send one artifact's bytes or attributes.  Several of these run at once.
+
+Promise: what is recorded as sent is exactly what the engine got: bytes and attributes are taken in one moment, and
+what changed while they were on their way stays owed.
+"""
+
+from vaultairefs.flush.desk import Desk, Sent
+from vaultairefs.flush.rearranging import same_attributes
+from vaultairefs.flush.steps import Put, SetAttributes
+from vaultairefs.flush.uploading import Uploader
+from vaultairefs.model.changes import ArtifactFlushed, EntryVanished
+from vaultairefs.model.errors import Stale
+from vaultairefs.model.values import ABSENT, EntryKey, Ino, Kind, Version
+from vaultairefs.namespace import Inode
+
+
+class Sender:
+    """See the module's text.  Errors of the engine go to the caller; what is in doubt then is journalled."""
+
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
+        self._uploader = Uploader(desk)
+
+    async def put(self, step: Put) -> bool:
+        """Send the artifact whole; False when it was first completed, or is not wanted any more: decide again."""
+        inode = self._desk.ledger.namespace.find(step.ino)
+        if inode is None or not inode.refs:
+            return False
+        if inode.kind is Kind.FILE and not self._is_complete(inode):
+            await self._complete(inode)
+            return False
+        with self._desk.working_on([step.key], [step.ino]):
+            if inode.kind is Kind.FILE and inode.size > self._desk.engine.capabilities.inline_bytes_max:
+                snapshot, version = await self._uploader.upload(step, inode)
+            else:
+                snapshot, version = await self._put_small(step, inode)
+            if snapshot is not None:
+                self._record(step, inode, snapshot, version)
+        return snapshot is not None
+
+    async def set_attributes(self, step: SetAttributes) -> None:
+        """Send everything but the bytes."""
+        desk = self._desk
+        path = desk.path(step.key)
+        with desk.working_on([step.key], [] if self._is_container(step.ino) else [step.ino]):
+            attributes = desk.ledger.namespace.get(step.ino).attributes()
+            desk.begin("set_attributes", step.ino, step.key, version=step.version)
+            expected = desk.expected(step.key, step.version)
+            version = await desk.engine.set_attributes(path, attributes, expected=expected)
+            desk.overrides.pop(step.key, None)
+            desk.ledger.commit(ArtifactFlushed(step.ino, *step.key, version, content=False, attributes=True))
+            inode = desk.ledger.namespace.find(step.ino)
+            if inode is not None and inode.nlink and not same_attributes(inode.attributes(), attributes):
+                desk.owe_attributes(step.ino)
+
+    # Bytes
+
+    def _is_container(self, ino: Ino) -> bool:
+        inode = self._desk.ledger.namespace.find(ino)
+        return inode is not None and inode.children is not None
+
+    def _is_complete(self, inode: Inode) -> bool:
+        body = self._desk.ledger.buffer.find(inode.ino)
+        return body is not None and body.complete
+
+    async def _complete(self, inode: Inode) -> None:
+        """Fetch what is missing; a clean file whose bytes are nowhere any more vanishes for programs too."""
+        desk, ino = self._desk, inode.ino
+        with desk.working_on([], [ino]):
+            try:
+                await desk.fetcher.complete(ino)
+            except Stale:
+                body = desk.ledger.buffer.find(ino)
+                if desk.ledger.backlog.refs_of(ino) or (body is not None and body.unflushed):
+                    raise
+                for key in inode.refs:
+                    desk.ledger.commit(EntryVanished(ino, *key))
+
+    async def _put_small(self, step: Put, inode: Inode) -> tuple[Sent | None, Version]:
+        """One request with all bytes, which are read in the same moment as everything else."""
+        desk = self._desk
+        async with desk.budget.taken(inode.size if inode.kind is Kind.FILE else 0):
+            if step.key not in inode.refs:
+                return None, ABSENT
+            size = inode.size if inode.kind is Kind.FILE else 0
+            content = desk.ledger.buffer.read(step.ino, 0, size) if size else b""
+            path, expected = desk.path(step.key), desk.expected(step.key, step.expected)
+            snapshot = Sent(desk.new_token(step.ino), inode.content_generation, inode.attributes(), size)
+            desk.sent[step.key] = snapshot
+            desk.begin("put", step.ino, step.key, token=snapshot.token)
+            version = await desk.engine.put(path, content, snapshot.attributes, expected=expected, token=snapshot.token)
+            return snapshot, version
+
+    def _record(self, step: Put, inode: Inode, snapshot: Sent, version: Version) -> None:
+        desk, ino, key = self._desk, step.ino, step.key
+        content = inode.content_generation == snapshot.generation
+        attributes = content and same_attributes(inode.attributes(), snapshot.attributes)
+        if content and not attributes:
+            # The bytes are current, the attributes are not: they stay owed.
+            desk.ledger.commit(ArtifactFlushed(ino, *key, version, content=True, attributes=False, size=snapshot.size))
+        elif content and self._is_copy(ino, key):
+            desk.ledger.commit(ArtifactFlushed(ino, *key, version, content=False, attributes=True))
+        else:
+            desk.ledger.commit(
+                ArtifactFlushed(ino, *key, version, content=content, attributes=attributes, size=snapshot.size)
+            )
+        desk.overrides.pop(key, None)
+        desk.sent.pop(key, None)
+        desk.disturb(key.container)
+        desk.flushed_generation[ino] = snapshot.generation
+        if content:
+            desk.flushed_at.pop(ino, None)
+        else:
+            desk.flushed_at[ino] = desk.clock()
+        desk.tally.flushed_artifacts += 1
+        desk.tally.bytes_uploaded += snapshot.size
+        desk.tell("flush", key, ino, size=snapshot.size)
+
+    def _is_copy(self, ino: Ino, key: EntryKey) -> bool:
+        """Whether the engine holds these very bytes at another name already, and has no links to say so."""
+        if self._desk.engine.capabilities.links or self._desk.ledger.backlog.owes_content(ino):
+            return False
+        backlog = self._desk.ledger.backlog
+        return any(
+            other != key and (ref := backlog.stored(other)) is not None and not ref.stale
+            for other in backlog.refs_of(ino)
+        )

@@ -1,0 +1,209 @@
+"""Find out what became of a step whose outcome no record tells: after a failure, a cancellation or a crash.
+
+``judge`` is pure.  ``Settler`` looks at the engine, lets it judge, and records the answer.
+"""
+
+import enum
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from vaultairefs.backlog import StoredRef
+from vaultairefs.engine.interface import EntryInfo
+from vaultairefs.flush.conflicts import Conflicts
+from vaultairefs.flush.desk import Desk
+from vaultairefs.flush.rearranging import same_attributes
+from vaultairefs.ledger.arrivals import discover
+from vaultairefs.ledger.losses import lose
+from vaultairefs.ledger.whereabouts import entry_path
+from vaultairefs.model.changes import ArtifactDeleted, ArtifactFlushed, ArtifactMoved, EntryVanished, StepBegun
+from vaultairefs.model.values import ABSENT, Attributes, EntryKey, EntryPath, Kind
+
+
+class Verdict(enum.Enum):
+    """What became of a step."""
+
+    DONE = enum.auto()
+    UNDONE = enum.auto()
+    """Nothing happened, and it may be tried again as it was."""
+    GONE = enum.auto()
+    """What our records say is at the name is not there any more."""
+    OURS = enum.auto()
+    """Our own work is there, of which no record is left (power was cut): it may be replaced."""
+    FOREIGN = enum.auto()
+    """Somebody else's work is there."""
+    LOST = enum.auto()
+    """What was to be moved or linked is not where our records say."""
+    CHANGED = enum.auto()
+    """What was to be moved or linked is another version now."""
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """``target`` and ``source`` are what the engine holds there now; ``row`` is what our records say of the target.
+
+    ``wanted`` and ``size`` are the inode's own, where attributes were sent.
+    """
+
+    target: EntryInfo | None
+    source: EntryInfo | None = None
+    row: StoredRef | None = None
+    wanted: Attributes | None = None
+    size: int = 0
+
+
+def judge(step: StepBegun, evidence: Evidence, is_ours: Callable[[str], bool]) -> Verdict:
+    """What became of ``step``."""
+    target = evidence.target
+    if target is not None and _is_done(step, target, evidence):
+        return Verdict.DONE
+    if step.verb in ("move", "link"):
+        if evidence.source is None:
+            return Verdict.LOST
+        if evidence.source.version != step.version:
+            return Verdict.CHANGED
+    if target is None:
+        return Verdict.UNDONE if evidence.row is None else Verdict.GONE
+    if evidence.row is not None and evidence.row.version == target.version:
+        return Verdict.UNDONE
+    return Verdict.OURS if target.token and is_ours(target.token) else Verdict.FOREIGN
+
+
+def _is_done(step: StepBegun, target: EntryInfo, evidence: Evidence) -> bool:
+    match step.verb:
+        case "put":
+            return bool(step.token) and target.token == step.token
+        case "create_container":
+            return target.attributes.kind is Kind.CONTAINER
+        case "set_attributes":
+            wanted = evidence.wanted
+            changed = evidence.row is not None and evidence.row.version != target.version
+            return (
+                changed
+                and wanted is not None
+                and wanted.kind is target.attributes.kind
+                and wanted.mtime_ns == target.attributes.mtime_ns
+                and evidence.size == target.size
+            )
+        case _:
+            return target.version == step.version
+
+
+class Settler:
+    """Settles one doubt at a time; the caller keeps others from the name."""
+
+    def __init__(self, desk: Desk, conflicts: Conflicts) -> None:
+        self._desk = desk
+        self._conflicts = conflicts
+
+    async def settle(self, key: EntryKey) -> None:
+        """Record what became of the step begun at ``key``.  Errors of the engine leave it in doubt."""
+        desk = self._desk
+        step = desk.ledger.backlog.doubts.begun[key]
+        source = EntryKey(step.source_container, step.source_name)
+        path = entry_path(desk.ledger.backlog, key, desk.engine.staging_path)
+        if path is None:
+            desk.end(key)  # its container left the engine, and it with it
+            return
+        looks_at_source = step.verb in ("move", "link")
+        with desk.working_on([key, source] if looks_at_source else [key], [step.ino]):
+            target = await desk.look(path)
+            origin = await self._look_at_source(source) if looks_at_source else None
+            inode = desk.ledger.namespace.find(step.ino)
+            evidence = Evidence(
+                target,
+                origin,
+                desk.ledger.backlog.stored(key),
+                inode.attributes() if inode is not None else None,
+                inode.size if inode is not None and inode.kind is Kind.FILE else 0,
+            )
+            verdict = judge(step, evidence, desk.is_ours)
+            if verdict is Verdict.CHANGED and step.verb == "move" and origin is not None:
+                await self._move_theirs(step, source, origin, path, evidence)
+            else:
+                self._record(verdict, step, key, source, evidence)
+
+    async def _look_at_source(self, source: EntryKey) -> EntryInfo | None:
+        path = entry_path(self._desk.ledger.backlog, source, self._desk.engine.staging_path)
+        return None if path is None else await self._desk.look(path)
+
+    def _record(self, verdict: Verdict, step: StepBegun, key: EntryKey, source: EntryKey, seen: Evidence) -> None:
+        desk, commit = self._desk, self._desk.ledger.commit
+        match verdict:
+            case Verdict.DONE:
+                self._record_done(step, key, source, seen)
+            case Verdict.GONE:
+                if step.verb == "set_attributes":
+                    lose(desk.ledger, key)
+                elif seen.row is not None:
+                    commit(ArtifactDeleted(seen.row.ino, *key))
+            case Verdict.OURS:
+                assert seen.target is not None
+                desk.overrides[key] = seen.target.version
+            case Verdict.FOREIGN:
+                assert seen.target is not None
+                self._conflicts.on_foreign(step, seen.target)
+            case Verdict.LOST:
+                lose(desk.ledger, source)
+            case Verdict.CHANGED:
+                assert seen.source is not None
+                self._replace(source, seen.source)
+            case Verdict.UNDONE:
+                pass
+        desk.end(key)
+
+    def _record_done(self, step: StepBegun, key: EntryKey, source: EntryKey, seen: Evidence) -> None:
+        desk, commit = self._desk, self._desk.ledger.commit
+        target = seen.target
+        assert target is not None
+        desk.overrides.pop(key, None)
+        inode = desk.ledger.namespace.find(step.ino)
+        if step.verb == "move":
+            commit(ArtifactMoved(step.ino, *source, *key))
+            desk.disturb(source.container)
+        elif step.verb == "set_attributes":
+            commit(ArtifactFlushed(step.ino, *key, target.version, content=False, attributes=True))
+            if inode is not None and seen.wanted is not None and not same_attributes(seen.wanted, target.attributes):
+                desk.owe_attributes(step.ino)
+        else:
+            sent = desk.sent.get(key)
+            content = attributes = False
+            if inode is not None and sent is not None and sent.token == step.token:
+                content = inode.content_generation == sent.generation
+                attributes = content and same_attributes(inode.attributes(), sent.attributes)
+            commit(
+                ArtifactFlushed(
+                    step.ino, *key, target.version, content=content, attributes=attributes, size=target.size
+                )
+            )
+        desk.disturb(key.container)
+
+    async def _move_theirs(
+        self, step: StepBegun, source: EntryKey, theirs: EntryInfo, path: EntryPath, seen: Evidence
+    ) -> None:
+        """Somebody else replaced what programs here have renamed: theirs is moved, and becomes what they see."""
+        desk, key = self._desk, EntryKey(step.container, step.name)
+        origin = entry_path(desk.ledger.backlog, source, desk.engine.staging_path)
+        ours = desk.ledger.namespace.find(step.ino)
+        if origin is None or ours is None or ours.kind is Kind.CONTAINER:
+            lose(desk.ledger, source)
+            desk.end(key)
+            return
+        expected = desk.expected(key, seen.row.version if seen.row is not None else ABSENT)
+        desk.tally.requests["move"] += 1
+        await desk.engine.move(origin, path, version=theirs.version, expected=expected)
+        desk.ledger.commit(ArtifactMoved(step.ino, *source, *key))
+        self._replace(key, theirs._replace(name=key.name))
+        desk.tell("conflict", key, step.ino)
+
+    def _replace(self, key: EntryKey, theirs: EntryInfo) -> None:
+        """What is stored at ``key`` is somebody else's now."""
+        ledger = self._desk.ledger
+        ref = ledger.backlog.stored(key)
+        inode = ledger.namespace.find(ref.ino) if ref is not None else None
+        if ref is None:
+            return
+        if inode is not None and key in inode.refs and not ledger.backlog.owes_content(ref.ino):
+            ledger.commit(EntryVanished(ref.ino, *key))
+            discover(ledger, key.container, theirs._replace(name=key.name))
+        else:
+            ledger.commit(ArtifactDeleted(ref.ino, *key))
