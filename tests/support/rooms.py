@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import Any, Self, TypeVar
 
 import trio
-from vaultairefs.fetch.fetcher import Fetcher
-from vaultairefs.flush.flusher import Flusher
 
 from vaultairefs.disk.state_directory import StateDirectory
 from vaultairefs.engine.interface import Engine
 from vaultairefs.fetch.discovery import Discovery
+from vaultairefs.fetch.fetcher import Fetcher
+from vaultairefs.flush.flusher import Flusher
 from vaultairefs.ledger import Ledger
 from vaultairefs.volume import SyncLevel, Volume
 
@@ -75,10 +75,7 @@ class House:
 
     async def drain(self) -> None:
         """Bring everything owed into the engine."""
-        async with trio.open_nursery() as nursery:
-            await nursery.start(self.flusher.run)
-            await self.flusher.drain()
-            nursery.cancel_scope.cancel()
+        await self.flusher.drain()
 
     async def close(self) -> None:
         """End as a clean unmount does."""

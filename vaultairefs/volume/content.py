@@ -17,6 +17,7 @@ from vaultairefs.buffer import Phase
 from vaultairefs.model.changes import AttributesSet, BodyEvicted, BodyOpened, ExtentsWritten, Truncated, XattrSet
 from vaultairefs.model.context import OperationContext
 from vaultairefs.model.errors import OutOfSpace, TimedOut, TooLarge
+from vaultairefs.model.values import Ino
 from vaultairefs.namespace import Inode
 from vaultairefs.volume import privileges
 from vaultairefs.volume.core import Core
@@ -29,7 +30,7 @@ ROOM_SECONDS: Final = 30.0
 """How long a write waits for room before ENOSPC: it cannot be interrupted meanwhile."""
 
 FLUSH_SECONDS: Final = 0.5
-"""How often a writer that waits for room looks what the flusher has freed."""
+"""How often a writer that waits for room looks what there is to evict."""
 
 STORED_SECONDS: Final = 60.0
 """How long fsync at level ``stored`` waits for the engine before EIO (the bytes are kept and go on being flushed)."""
@@ -65,8 +66,8 @@ class Content:
         if not core.buffer.has_room(length):
             await self._make_room(length)
         body = core.buffer.find(ino)
-        if body is None or not body.complete:
-            await core.fetcher.settled(ino, offset, length)
+        if ino in core.flusher.gate.closed or body is None or not body.complete:
+            await self._until_free(ino, offset, length)
             body = core.ledger.begin_body(ino)
         if inode.mode & _SET_ID or inode.xattrs:
             self.drop_privileges(inode, writer)
@@ -87,11 +88,7 @@ class Content:
             raise TooLarge
         if size == inode.size and not always:
             return
-        body = core.buffer.find(ino)
-        if body is None or not body.complete:
-            await core.fetcher.settled(ino, min(size, inode.size), FILE_BYTES_MAX)
-            if size:
-                core.ledger.begin_body(ino)
+        await self._until_free(ino, min(size, inode.size), FILE_BYTES_MAX)
         core.ledger.commit(Truncated(ino, size, core.clock_ns()))
         core.buffer.truncate_file(ino, size)
 
@@ -131,6 +128,13 @@ class Content:
             times = inode.atime_ns, inode.mtime_ns, core.clock_ns()
             core.ledger.commit(AttributesSet(inode.ino, mode, inode.uid, inode.gid, *times))
 
+    async def _until_free(self, ino: Ino, offset: int, length: int) -> None:
+        """Wait until no copy of the file is being made and no byte of the range is on its way from the engine."""
+        gate, fetcher = self._core.flusher.gate, self._core.fetcher
+        while ino in gate.closed or fetcher.range_is_busy(ino, offset, length):
+            await gate.passed(ino)
+            await fetcher.settled(ino, offset, length)
+
     async def _make_room(self, length: int) -> None:
         """Evict and flush until ``length`` more bytes fit; ``OutOfSpace`` after ``ROOM_SECONDS``."""
         core = self._core
@@ -143,7 +147,7 @@ class Content:
                 if core.buffer.has_room(length):
                     return
                 with trio.move_on_after(FLUSH_SECONDS):
-                    await core.flusher.drain()
+                    await core.flusher.flush_some()
                 if not core.buffer.evictable(1):
                     await trio.sleep(FLUSH_SECONDS)
         raise OutOfSpace("the buffer is full and the engine did not take enough of it in time")

@@ -26,7 +26,7 @@ from vaultairefs.model.values import Ino, Kind
 from vaultairefs.namespace import Inode
 from vaultairefs.volume import acl
 from vaultairefs.volume.core import Core
-from vaultairefs.volume.privileges import belongs_to_group
+from vaultairefs.volume.privileges import CAPABILITY, belongs_to_group
 from vaultairefs.volume.requests import SYNC_XATTR, SyncLevel, XattrMode
 
 XATTR_NAME_BYTES_MAX: Final = 255
@@ -47,7 +47,13 @@ class Xattrs:
         self._core = core
 
     async def getxattr(self, ino: Ino, name: bytes) -> bytes:
-        """``AttributeMissing`` when there is none; ``NotSupported`` for an unknown namespace."""
+        """``AttributeMissing`` when there is none; ``NotSupported`` for an unknown namespace.
+
+        The kernel asks for a program's file capabilities before every single write: that there are none is no
+        operation of anybody, and leaves no event.
+        """
+        if name == CAPABILITY and not self._core.namespace.get(ino).xattrs:
+            raise AttributeMissing(artifact=name)
         with self._core.door.inode("getxattr", ino) as passage:
             passage.inode = inode = self._core.namespace.get(ino)
             _check_namespace(name)

@@ -6,7 +6,7 @@ import stat
 import pytest
 
 from tests.support.rooms import House
-from tests.unit.volume.conftest import ROOT_CALLER, USER, calling_as
+from tests.unit.volume.callers import ROOT_CALLER, USER, calling_as
 from vaultairefs.engine.interface import Usage
 from vaultairefs.engine.memory import MemoryEngine
 from vaultairefs.model.errors import InvalidRequest, IsAContainer, Stale, TooLarge

@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 
 from tests.support.rooms import House
-from tests.unit.volume.conftest import ROOT_CALLER, USER, calling_as
+from tests.unit.volume.callers import ROOT_CALLER, USER, calling_as
 from vaultairefs.engine.memory import MemoryEngine
 from vaultairefs.events.record import EventRecord
-from vaultairefs.model.errors import NotFound, OutOfSpace
+from vaultairefs.model.errors import AttributeMissing, NotFound, OutOfSpace
 from vaultairefs.model.values import ROOT
 from vaultairefs.volume import AttributeRequest, RenameMode, Volume
 
@@ -68,6 +68,15 @@ async def test_every_call_leaves_one_event_in_order(house: House) -> None:
     assert len({event.operation_id for event in found}) == len(found)
     assert {event.outcome for event in found} == {"OK"}
     assert {(event.pid, event.uid, event.comm, event.tenant) for event in found} == {(7, 0, "root-program", "t")}
+
+
+async def test_the_kernels_question_before_each_write_leaves_no_event(house: House) -> None:
+    made = await house.volume.tree.mknod(ROOT, b"f", 0o644, 0)
+    with pytest.raises(AttributeMissing):
+        await house.volume.xattrs.getxattr(made.ino, b"security.capability")
+    with pytest.raises(AttributeMissing):
+        await house.volume.xattrs.getxattr(made.ino, b"user.other")
+    assert [event.operation for event in events(house)] == ["mknod", "getxattr"]
 
 
 async def test_an_event_names_place_and_inode(house: House) -> None:

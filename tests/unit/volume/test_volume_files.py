@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.rooms import House
-from tests.unit.volume.conftest import ROOT_CALLER, USER, calling_as
+from tests.unit.volume.callers import ROOT_CALLER, USER, calling_as
 from vaultairefs.buffer import Phase
 from vaultairefs.engine.memory import MemoryEngine
 from vaultairefs.model.changes import BodyEvicted

@@ -6,7 +6,7 @@ import stat
 import pytest
 
 from tests.support.rooms import House
-from tests.unit.volume.conftest import USER, calling_as
+from tests.unit.volume.callers import USER, calling_as
 from vaultairefs.model.errors import (
     AlreadyExists,
     ContainerNotEmpty,

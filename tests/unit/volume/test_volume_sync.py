@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 import trio
+from trio.testing import MockClock
 
 from tests.support.rooms import House
-from tests.unit.volume.conftest import ROOT_CALLER, calling_as
+from tests.unit.volume.callers import ROOT_CALLER, calling_as
 from vaultairefs.engine.memory import MemoryEngine
 from vaultairefs.model.errors import OutOfSpace, TimedOut
 from vaultairefs.model.values import ROOT
@@ -34,6 +35,11 @@ class Counting:
 
         monkeypatch.setattr(ledger, "sync", counted_sync)
         monkeypatch.setattr(ledger, "sync_body", counted_sync_body)
+
+
+async def silence(*_: object) -> None:
+    """A flusher whose engine never answers."""
+    await trio.sleep_forever()
 
 
 @pytest.fixture
@@ -77,37 +83,27 @@ async def test_a_buffered_fsync_waits_for_nothing(house: House, monkeypatch: pyt
 
 async def test_a_stored_fsync_returns_when_the_engine_has_the_bytes(tmp_path: Path, engine: MemoryEngine) -> None:
     house = await House.open(tmp_path / "stored", engine, sync_level=SyncLevel.STORED)
-    async with trio.open_nursery() as nursery:
-        await nursery.start(house.flusher.run)
-        _, handle = await house.volume.files.create(ROOT, b"f", 0o644, os.O_RDWR)
-        await house.volume.files.write(handle, 0, b"precious")
-        await house.volume.files.fsync(handle, False)
-        assert [content for path, _, content in engine.walk() if path.name == b"f"] == [b"precious"]
-        await house.volume.files.release(handle)
-        nursery.cancel_scope.cancel()
+    _, handle = await house.volume.files.create(ROOT, b"f", 0o644, os.O_RDWR)
+    await house.volume.files.write(handle, 0, b"precious")
+    await house.volume.files.fsync(handle, False)
+    assert [content for path, _, content in engine.walk() if path.name == b"f"] == [b"precious"]
+    await house.volume.files.release(handle)
     await house.close()
 
 
 async def test_a_stored_fsync_gives_up_at_its_deadline_and_keeps_the_bytes(
-    tmp_path: Path, engine: MemoryEngine, autojump_clock: trio.testing.MockClock
+    tmp_path: Path, engine: MemoryEngine, autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def silence(verb: str) -> None:
-        if verb == "put":
-            await trio.sleep_forever()
-
     house = await House.open(tmp_path / "stored", engine, sync_level=SyncLevel.STORED)
-    async with trio.open_nursery() as nursery:
-        await nursery.start(house.flusher.run)
-        _, handle = await house.volume.files.create(ROOT, b"f", 0o644, os.O_RDWR)
-        await house.volume.files.write(handle, 0, b"precious")
-        engine.on_call = silence
-        began = trio.current_time()
-        with pytest.raises(TimedOut):
-            await house.volume.files.fsync(handle, False)
-        assert trio.current_time() - began == pytest.approx(STORED_SECONDS)
-        assert await house.volume.files.read(handle, 0, 100) == b"precious"
-        await house.volume.files.release(handle)
-        nursery.cancel_scope.cancel()
+    monkeypatch.setattr(house.flusher, "flush", silence)
+    _, handle = await house.volume.files.create(ROOT, b"f", 0o644, os.O_RDWR)
+    await house.volume.files.write(handle, 0, b"precious")
+    began = trio.current_time()
+    with pytest.raises(TimedOut):
+        await house.volume.files.fsync(handle, False)
+    assert trio.current_time() - began >= STORED_SECONDS
+    assert await house.volume.files.read(handle, 0, 100) == b"precious"
+    await house.volume.files.release(handle)
     await house.close()
 
 
@@ -120,27 +116,24 @@ async def test_a_write_evicts_what_is_clean_to_find_room(small: House) -> None:
     assert small.ledger.buffer.used_bytes <= 256 << 10
 
 
-async def test_a_write_waits_for_the_flusher_when_nothing_is_clean(
-    small: House, autojump_clock: trio.testing.MockClock
-) -> None:
-    async with trio.open_nursery() as nursery:
-        await nursery.start(small.flusher.run)
-        for number in range(8):
-            _, handle = await small.volume.files.create(ROOT, b"%d" % number, 0o644, os.O_RDWR)
-            await small.volume.files.write(handle, 0, b"x" * (64 << 10))
-            await small.volume.files.release(handle)
-        nursery.cancel_scope.cancel()
+async def test_a_write_waits_for_the_flusher_when_nothing_is_clean(small: House) -> None:
+    for number in range(8):
+        _, handle = await small.volume.files.create(ROOT, b"%d" % number, 0o644, os.O_RDWR)
+        await small.volume.files.write(handle, 0, b"x" * (64 << 10))
+        await small.volume.files.release(handle)
+    assert small.ledger.buffer.used_bytes <= 256 << 10
 
 
 async def test_a_write_that_finds_no_room_is_refused_whole_after_a_while(
-    small: House, autojump_clock: trio.testing.MockClock
+    small: House, autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(small.flusher, "flush_some", silence)
     made, handle = await small.volume.files.create(ROOT, b"f", 0o644, os.O_RDWR)
     await small.volume.files.write(handle, 0, b"x" * (200 << 10))
     began = trio.current_time()
     with pytest.raises(OutOfSpace):
         await small.volume.files.write(handle, 200 << 10, b"y" * (100 << 10))
-    assert trio.current_time() - began == pytest.approx(ROOM_SECONDS)
+    assert trio.current_time() - began >= ROOM_SECONDS
     assert made.size == 200 << 10
     assert await small.volume.files.read(handle, 0, 1 << 20) == b"x" * (200 << 10)
     await small.volume.files.release(handle)
