@@ -18,7 +18,7 @@ from vaultairefs.fetch.windows import WINDOW_BYTES_MAX, ReadAhead
 from vaultairefs.ledger import Ledger
 from vaultairefs.ledger.whereabouts import entry_path
 from vaultairefs.model.changes import BodyEvicted, ExtentsFetched
-from vaultairefs.model.errors import Conflict, NotFound, Stale
+from vaultairefs.model.errors import Conflict, NotFound, Stale, VaultaireError
 from vaultairefs.model.values import EntryKey, EntryPath, Extent, Ino, Version
 
 _MOVING_SECONDS: Final = 0.01
@@ -85,9 +85,12 @@ class Fetcher:
             if not gaps:
                 return
             windows = list(self._cut(gaps))[:_PARALLEL_WINDOWS]
-            async with trio.open_nursery(strict_exception_groups=False) as nursery:
+            failures: list[VaultaireError] = []
+            async with trio.open_nursery() as nursery:
                 for window in windows:
-                    nursery.start_soon(self._fetch_unless_busy, ino, window)
+                    nursery.start_soon(self._fetch_unless_busy, ino, window, failures)
+            if failures:
+                raise failures[0]
             body = self._ledger.begin_body(ino)
 
     # Which bytes
@@ -128,12 +131,15 @@ class Fetcher:
 
     # Fetching
 
-    async def _fetch_unless_busy(self, ino: Ino, extent: Extent) -> None:
+    async def _fetch_unless_busy(self, ino: Ino, extent: Extent, failures: list[VaultaireError]) -> None:
         running = self._overlapping(ino, extent.offset, extent.end)
         if running is not None:
             await running.finished.wait()
-        else:
+            return
+        try:
             await self._fetch(ino, extent, may_leave=False)
+        except VaultaireError as error:
+            failures.append(error)
 
     async def _fetch(self, ino: Ino, extent: Extent, *, may_leave: bool = True) -> None:
         """Fetch one extent, following the file when the flusher moves it or gives its version another name."""

@@ -204,7 +204,8 @@ class Desk:
     def fail(self, item: Item, error: BaseException, *, at_once: bool = False) -> None:
         """Keep a failure for ``status`` and for the next try."""
         name = self.live_path(item) if isinstance(item, tuple) else None
-        where = b"/".join(part for part in name if part).decode(errors="backslashreplace") if name else f"inode {item}"
+        parts = b"/".join(part for part in name if part) or b"the root" if name else f"inode {item}".encode()
+        where = parts.decode(errors="backslashreplace")
         sentence = f"{where}: {error}"
         self.failures.record(item, sentence, at_once=at_once)
         if not at_once:

@@ -34,6 +34,8 @@ from vaultairefs.flush.steps import (
     Wait,
 )
 from vaultairefs.flush.urgency import Urgency
+from vaultairefs.ledger.whereabouts import ROOT_KEY
+from vaultairefs.model.changes import ArtifactFlushed
 from vaultairefs.model.errors import (
     AlreadyExists,
     Conflict,
@@ -43,7 +45,7 @@ from vaultairefs.model.errors import (
     NotFound,
     VaultaireError,
 )
-from vaultairefs.model.values import EntryKey, Ino
+from vaultairefs.model.values import ROOT, EntryKey, EntryPath, Ino
 
 _DECISIONS_AT_ONCE: Final = 50
 """Decisions before other tasks get their turn: a millisecond or two."""
@@ -81,6 +83,7 @@ class Passes:
         self._forget_old_failures()
         if await self._settle_all():
             await self._sync()
+            await self._meet_root()
             self._view.refresh()
             await self._remove_names()
             await self._place_names()
@@ -140,6 +143,17 @@ class Passes:
         except VaultaireError as error:
             # The volume is read-only from now on; what it has is all the more worth bringing to safety.
             log.warning("flush_goes_on_without_sync", reason=str(error))
+
+    async def _meet_root(self) -> None:
+        """The root is always there; what is owed of it goes onto whatever version it is."""
+        if ROOT in self._backlog.owed_inos and self._backlog.stored(ROOT_KEY) is None:
+            try:
+                root = await self._desk.engine.stat(EntryPath(b"", b""))
+                self._desk.ledger.commit(
+                    ArtifactFlushed(ROOT, *ROOT_KEY, root.version, content=False, attributes=False)
+                )
+            except VaultaireError as error:
+                self._desk.fail(ROOT_KEY, error)
 
     def _ready_names(self, *, removed: bool) -> list[EntryKey]:
         return [

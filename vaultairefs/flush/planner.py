@@ -77,7 +77,7 @@ def decide_inode(view: View, ino: Ino) -> Decision:
     if not live:
         return None
     if not held:
-        return decide_name(view, live[0])
+        return decide_name(view, live[0]) if ino != ROOT else Wait("not met yet")
     key, ref = min(held, key=lambda pair: pair[1].stale)
     if view.is_unsettled(key):
         return Settle(key) if not view.is_busy(key) else Wait("under way")
