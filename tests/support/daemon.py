@@ -128,7 +128,7 @@ def wait_until_gone(descriptor: int) -> None:
 
 def _is_dead(mountpoint: Path) -> bool:
     try:
-        mountpoint.stat()
+        os.statvfs(mountpoint)
     except OSError:
         return True
     return False

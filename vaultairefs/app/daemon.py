@@ -57,10 +57,10 @@ def clear_dead_mount(mountpoint: str) -> bool:
     if top is None or top.filesystem_type != FILESYSTEM_TYPE:
         return False
     try:
-        os.stat(mountpoint)
+        os.statvfs(mountpoint)  # a stat could be answered from the kernel's cache
         return False
     except OSError as error:
-        if not isinstance(translate(error, operation="stat"), Unavailable):
+        if not isinstance(translate(error, operation="statfs"), Unavailable):
             return False
     from vaultairefs.fuse import mounting  # only now: a watcher that has nothing to do stays small
 
@@ -78,7 +78,6 @@ def sentence(error: BaseException) -> str:
 def _child(run: Callable[[Announce], None], writer: int, watched_mountpoint: str | None) -> NoReturn:
     status = 1
     try:
-        os.chdir("/")
         if watched_mountpoint is not None:
             _stay_behind_as_watcher(watched_mountpoint, writer)
         _point_at_null(0)
@@ -88,6 +87,7 @@ def _child(run: Callable[[Announce], None], writer: int, watched_mountpoint: str
             nonlocal announced
             announced = True
             os.setsid()
+            os.chdir("/")
             os.write(writer, b'{"ready": true}')
             os.close(writer)
             _point_at_null(1, 2)
@@ -109,6 +109,7 @@ def _stay_behind_as_watcher(mountpoint: str, writer: int) -> None:
         return
     try:
         os.close(writer)
+        os.chdir("/")
         _point_at_null(0, 1, 2)
         for number in _SIGNALS_OF_THE_TERMINAL:
             signal.signal(number, signal.SIG_IGN)

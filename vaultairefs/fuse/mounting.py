@@ -103,22 +103,28 @@ class MountOptions(msgspec.Struct, frozen=True, kw_only=True):
 def prepare_mountpoint(mountpoint: str) -> str:
     """The absolute path to mount on, freed of a dead mount; ``BadInput`` when nothing can be mounted there."""
     path = os.path.realpath(mountpoint)
-    for _ in range(2):
-        try:
-            is_directory = stat.S_ISDIR(os.stat(path).st_mode)
-        except OSError as error:
-            if not errno_map.is_disconnected(error):
-                raise BadInput(f"cannot mount on {mountpoint}: {os.strerror(error.errno or 0)}") from error
-            _log.warning("a dead mount is taken away", mountpoint=path)
-            unmount(path, lazy=True)
-            continue
-        if not is_directory:
-            raise BadInput(f"cannot mount on {mountpoint}: it is not a directory")
-        entry = topmost(path)
-        if entry is not None and entry.filesystem_type == FILESYSTEM_TYPE:
+    top = topmost(path)
+    if top is not None and top.filesystem_type == FILESYSTEM_TYPE:
+        if not _is_dead(path):
             raise BadInput(f"{mountpoint} is already a mounted volume")
-        return path
-    raise BadInput(f"cannot mount on {mountpoint}: a dead mount there does not go away")
+        _log.warning("a dead mount is taken away", mountpoint=path)
+        unmount(path, lazy=True)
+    try:
+        is_directory = stat.S_ISDIR(os.stat(path).st_mode)
+    except OSError as error:
+        raise BadInput(f"cannot mount on {mountpoint}: {os.strerror(error.errno or 0)}") from error
+    if not is_directory:
+        raise BadInput(f"cannot mount on {mountpoint}: it is not a directory")
+    return path
+
+
+def _is_dead(path: str) -> bool:
+    """Whether nobody serves the mount any more; statvfs asks, while stat may be answered by the kernel's cache."""
+    try:
+        os.statvfs(path)
+    except OSError as error:
+        return errno_map.is_disconnected(error)
+    return False
 
 
 def may_mount() -> bool:
