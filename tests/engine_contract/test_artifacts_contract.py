@@ -187,6 +187,14 @@ async def test_set_attributes_of_another_version_is_a_conflict(engine: Engine) -
         await engine.set_attributes(at(b"nothing"), attributes(), expected=old)
 
 
+async def test_set_attributes_that_are_there_already_on_other_bytes_is_a_conflict(engine: Engine) -> None:
+    """Only work of its own counts as done."""
+    old = await put(engine, b"file", b"old")
+    await put(engine, b"file", b"new", expected=old)
+    with pytest.raises(Conflict):
+        await engine.set_attributes(at(b"file"), attributes(), expected=old)
+
+
 async def test_set_attributes_does_not_change_what_an_entry_is(engine: Engine) -> None:
     await make(engine, b"folder")
     await put(engine, b"link", given=attributes(Kind.SYMLINK, target=b"there"))

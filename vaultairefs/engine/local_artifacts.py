@@ -92,7 +92,7 @@ class LocalArtifacts:
             os.rename(source_name, target.name, src_dir_fd=source, dst_dir_fd=target.directory)
             sync_directory(target.directory)
             if replaced is not None:
-                self._attributes.forget(replaced)
+                self._attributes.forget_if_nameless(replaced)
         return pin.version
 
     def is_ours(self, pin: Pin, ours: Record) -> bool:

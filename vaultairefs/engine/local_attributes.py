@@ -79,10 +79,14 @@ class LocalAttributes:
             self._records.write(pin, names, record)
             pin.refresh()
 
-    def forget(self, pin: Pin) -> None:
-        """The inode is about to lose its last name: remove what was kept for it elsewhere."""
-        if pin.is_container or pin.status.st_nlink <= 1:
-            self._records.forget(pin.identity)
+    def forget_if_nameless(self, pin: Pin) -> None:
+        """Remove what was kept elsewhere for an inode that has durably lost its last name."""
+        if os.fstat(pin.fd).st_nlink == 0:
+            self.forget(pin.identity)
+
+    def forget(self, identity: str) -> None:
+        """Remove what was kept elsewhere for an inode that is no more."""
+        self._records.forget(identity)
 
     def _native_mode(self, pin: Pin, mode: int) -> int:
         """Without the privilege to read everything we keep access to our own files; the record knows the real mode."""

@@ -50,8 +50,10 @@ class LocalNames:
                         raise _not_there(moved, source, "move")
                 else:
                     self._move(moved, occupant, (before, old), (after, new), target, expected)
-            sync_directory(after)
-            sync_directory(before)
+                sync_directory(after)
+                sync_directory(before)
+                if occupant is not None:
+                    self._attributes.forget_if_nameless(occupant)
 
     def _move(
         self,
@@ -83,8 +85,6 @@ class LocalNames:
                 raise Conflict(container=path.container, artifact=path.name, operation="move") from error
             return
         os.rename(source[1], target[1], src_dir_fd=source[0], dst_dir_fd=target[0])
-        if occupant is not None:
-            self._attributes.forget(occupant)
 
     def link(self, source: EntryPath, target: EntryPath, version: Version, expected: Version) -> None:
         with self._tree.entry(source) as linked, self._tree.container(target.container) as directory:
@@ -95,7 +95,9 @@ class LocalNames:
                 if occupant is None or occupant.identity != linked.identity:
                     require(linked.version, version, source, "link")
                     self._link(linked, occupant, directory, name, target, expected)
-            sync_directory(directory)
+                sync_directory(directory)
+                if occupant is not None:
+                    self._attributes.forget_if_nameless(occupant)
 
     def _link(
         self,
@@ -118,7 +120,6 @@ class LocalNames:
         with self._session.spare_name() as (aside, spare):
             os.link(origin, spare, dst_dir_fd=aside, follow_symlinks=True)
             os.rename(spare, name, src_dir_fd=aside, dst_dir_fd=directory)
-        self._attributes.forget(occupant)
 
     def delete(self, deletions: Sequence[Deletion]) -> list[VaultaireError | None]:
         """The outcomes in the order asked for; every container is synced once."""
@@ -129,9 +130,12 @@ class LocalNames:
         for container, indexes in by_container.items():
             try:
                 with self._tree.container(container) as directory:
+                    nameless: list[str] = []
                     for index in indexes:
-                        outcomes[index] = self._delete_one(directory, deletions[index])
+                        outcomes[index] = self._delete_one(directory, deletions[index], nameless)
                     sync_directory(directory)
+                    for identity in nameless:
+                        self._attributes.forget(identity)
             except (FileNotFoundError, NotADirectoryError):
                 continue  # no container, no names: all of them are gone
             except OSError as error:
@@ -141,7 +145,7 @@ class LocalNames:
                 outcomes = _with_failure(outcomes, indexes, error)
         return outcomes
 
-    def _delete_one(self, directory: int, deletion: Deletion) -> VaultaireError | None:
+    def _delete_one(self, directory: int, deletion: Deletion, nameless: list[str]) -> VaultaireError | None:
         path = deletion.path
         try:
             name = self._tree.stored_name(path)
@@ -151,7 +155,8 @@ class LocalNames:
                 require(pin.version, deletion.expected, path, "delete")
                 require_replaceable(pin.is_container, path, "delete")
                 os.unlink(name, dir_fd=directory)
-                self._attributes.forget(pin)
+                if os.fstat(pin.fd).st_nlink == 0:
+                    nameless.append(pin.identity)
         except FileNotFoundError:
             return None
         except OSError as error:
@@ -194,8 +199,8 @@ class LocalNames:
                     if not pin.is_container:
                         raise NotAContainer(container=path.container, artifact=path.name, operation="delete_container")
                     self._remove_empty(directory, name, container)
-                    self._attributes.forget(pin)
-                sync_directory(directory)
+                    sync_directory(directory)
+                    self._attributes.forget_if_nameless(pin)
         except (FileNotFoundError, NotADirectoryError):
             return  # it, or what would hold it, is gone already
 

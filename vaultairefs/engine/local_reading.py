@@ -134,7 +134,7 @@ class _Listings:
             serial, buckets, bucket = _parse(cursor)
             with self._guard:
                 remembered = self._snapshots.get(serial)
-            if remembered is None or len(remembered) != buckets:
+            if remembered is None:
                 remembered = _cut(_names(directory), buckets)
             pages = remembered
         following = f"{serial}.{buckets}.{bucket + 1}" if bucket + 1 < buckets else None

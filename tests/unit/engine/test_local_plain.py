@@ -3,6 +3,7 @@
 import os
 import shutil
 import stat
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import pytest
 from tests.engine_contract.given import NOON_NS, at, attributes, body, content_of, listing, make, names, put, upload
 from vaultairefs.engine import local_reading
 from vaultairefs.engine.local import LocalEngine
+from vaultairefs.engine.local_system import birth_time_ns
 from vaultairefs.model.errors import Conflict
 from vaultairefs.model.values import ABSENT, ANY, Kind
 
@@ -177,3 +179,16 @@ async def test_names_that_are_ours_are_escaped_on_disk(engine: LocalEngine, stor
     await put(engine, b"folder/.vaultairefs", b"below the root nothing is ours")
     assert (store / "folder/.vaultairefs").exists()
     assert await engine.set_attributes(at(b".vaultairefs"), attributes(mode=0o600), expected=ANY)
+
+
+def test_a_file_knows_when_it_was_born(store: Path) -> None:
+    before_ns = time.time_ns()
+    (store / "file").touch()
+    os.utime(store / "file", ns=(1, 1))
+    fd = os.open(store / "file", os.O_PATH)
+    born_ns = birth_time_ns(fd)
+    os.close(fd)
+    if born_ns == 0:
+        pytest.skip("this filesystem keeps no birth time")
+    tick_ns = 20_000_000  # the kernel's coarse clock may lag behind
+    assert before_ns - tick_ns <= born_ns <= time.time_ns()

@@ -61,14 +61,36 @@ async def test_a_sidecar_follows_its_file_through_move_and_link(
 
 
 async def test_sidecars_go_with_the_last_name(engine: LocalEngine, store: Path, without_xattrs: None) -> None:
-    version = await put(engine, b"file", b"old", given=RICH)
-    await engine.link(at(b"file"), at(b"second"), version=version, expected=ABSENT)
+    sidecars = store / ".vaultairefs/attributes"
+    version = await put(engine, b"one", b"old", given=RICH)
+    await engine.link(at(b"one"), at(b"two"), version=version, expected=ABSENT)
+    await engine.delete([Deletion(at(b"one"))])
+    assert len(os.listdir(sidecars)) == 1
+    await engine.delete([Deletion(at(b"two"))])
+    assert os.listdir(sidecars) == []
+
+
+@pytest.mark.parametrize("verb", ["put", "move", "link"])
+async def test_a_sidecar_goes_with_what_is_replaced(
+    engine: LocalEngine, store: Path, without_xattrs: None, verb: str
+) -> None:
+    old = await put(engine, b"file", b"old", given=RICH)
+    version = await put(engine, b"other", b"new")
+    sidecars = store / ".vaultairefs/attributes"
+    assert len(os.listdir(sidecars)) == 1
+    if verb == "put":
+        await put(engine, b"file", b"new", expected=old)
+    elif verb == "move":
+        await engine.move(at(b"other"), at(b"file"), version=version, expected=old)
+    else:
+        await engine.link(at(b"other"), at(b"file"), version=version, expected=old)
+    assert os.listdir(sidecars) == []
+
+
+async def test_a_containers_sidecar_goes_with_it(engine: LocalEngine, store: Path, without_xattrs: None) -> None:
     await engine.create_container(b"folder", attributes(Kind.CONTAINER, xattrs={b"user.a": b"b"}))
     sidecars = store / ".vaultairefs/attributes"
-    assert len(os.listdir(sidecars)) == 2
-    await engine.delete([Deletion(at(b"file"))])
-    assert len(os.listdir(sidecars)) == 2
-    await put(engine, b"second", b"new", expected=version)
+    assert len(os.listdir(sidecars)) == 1
     await engine.delete_container(b"folder")
     assert os.listdir(sidecars) == []
 
