@@ -73,7 +73,9 @@ class LocalTree:
         self._handles = filesystem_type(root_fd) in _STABLE_HANDLES and file_handle(root_fd) != ""
 
     def close(self) -> None:
-        os.close(self.root_fd)
+        if self.root_fd >= 0:
+            os.close(self.root_fd)
+            self.root_fd = -1
 
     @contextmanager
     def container(self, path: bytes) -> Iterator[int]:
