@@ -5,13 +5,14 @@ Promise: whatever fails on the way is undone; after a good end the state directo
 
 import contextlib
 import os
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from functools import partial
 from typing import Final, NamedTuple, cast
 
 import trio
 
 from vaultairefs.app import logs
+from vaultairefs.app.counting import Counting
 from vaultairefs.app.ownership import Owned
 from vaultairefs.app.service import OwedSummary
 from vaultairefs.config.settings import MountSettings
@@ -37,6 +38,7 @@ class Rooms(NamedTuple):
 
     state: StateDirectory
     engine: Engine
+    requests: Mapping[str, int]
     ledger: Ledger
     discovery: Discovery
     fetcher: Fetcher
@@ -72,7 +74,8 @@ class Rooms(NamedTuple):
 @contextlib.asynccontextmanager
 async def open_rooms(settings: MountSettings) -> AsyncIterator[Rooms]:
     """Everything but the mount itself; ``BadInput`` in one sentence when it cannot be had."""
-    engine = await _open_engine(settings)
+    counting = Counting(open_engine(settings.spec, settings.tenant))
+    engine = await _made_usable(settings, cast(Engine, counting))
     async with contextlib.AsyncExitStack() as stack:
         stack.push_async_callback(_shielded, engine.close)
         state = await trio.to_thread.run_sync(StateDirectory.open, settings.state_directory, engine.identity)
@@ -85,7 +88,7 @@ async def open_rooms(settings: MountSettings) -> AsyncIterator[Rooms]:
             buffer_size=settings.buffer_size,
         )
         stack.push_async_callback(_shielded, ledger.close)
-        yield _furnish(settings, state, engine, ledger)
+        yield _furnish(settings, state, engine, counting.counts, ledger)
 
 
 async def _close_state(state: StateDirectory, kind: object, error: BaseException | None, trace: object) -> None:
@@ -100,9 +103,8 @@ async def _shielded(close: Callable[[], Awaitable[None]]) -> None:
         await close()
 
 
-async def _open_engine(settings: MountSettings) -> Engine:
-    """The engine of the spec in its wrappers, found usable."""
-    engine = open_engine(settings.spec, settings.tenant)
+async def _made_usable(settings: MountSettings, engine: Engine) -> Engine:
+    """The engine, found to answer, in the wrapper that the options ask for."""
     try:
         with trio.fail_after(_PROBE_SECONDS_MAX):
             await engine.probe()
@@ -117,7 +119,9 @@ async def _open_engine(settings: MountSettings) -> Engine:
     return cast(Engine, Owned(engine, uid=settings.uid, gid=settings.gid, umask=settings.umask))
 
 
-def _furnish(settings: MountSettings, state: StateDirectory, engine: Engine, ledger: Ledger) -> Rooms:
+def _furnish(
+    settings: MountSettings, state: StateDirectory, engine: Engine, requests: Mapping[str, int], ledger: Ledger
+) -> Rooms:
     discovery = Discovery(ledger, engine, ttl_seconds=settings.ttl)
     fetcher = Fetcher(ledger, engine)
     flusher = Flusher(
@@ -143,7 +147,7 @@ def _furnish(settings: MountSettings, state: StateDirectory, engine: Engine, led
         record_io=settings.events == "io",
         read_only=settings.read_only,
     )
-    return Rooms(state, engine, ledger, discovery, fetcher, flusher, volume)
+    return Rooms(state, engine, requests, ledger, discovery, fetcher, flusher, volume)
 
 
 def mount_options(settings: MountSettings, source: str) -> MountOptions:

@@ -33,7 +33,7 @@ def status_of(settings: MountSettings, rooms: Rooms) -> Message:
         "flush_errors": list(flushing.flush_errors),
         "conflicts": flushing.conflicts,
         "quarantined": len(rooms.state.quarantined()),
-        "requests": rooms.requests(),
+        "requests": dict(rooms.requests),
         "bytes_uploaded": flushing.bytes_uploaded,
         "bytes_downloaded": rooms.fetcher.bytes_downloaded,
         "inodes": len(rooms.ledger.namespace),

@@ -1,4 +1,4 @@
-"""Shows how a drain goes: a bar on a terminal, one line at the end elsewhere, nothing when there was nothing to do."""
+"""Shows how a drain goes: a bar on a terminal, nothing elsewhere or when there was nothing to do."""
 
 import sys
 from types import TracebackType
@@ -15,13 +15,15 @@ class DrainProgress:
     """A context manager fed with the daemon's replies.  Writes to stderr."""
 
     def __init__(self) -> None:
+        console = Console(file=sys.stderr)
         self._progress = Progress(
             TextColumn("{task.description}"),
             BarColumn(),
             MofNCompleteColumn(),
             TextColumn("{task.fields[left]}"),
             TimeElapsedColumn(),
-            console=Console(file=sys.stderr),
+            console=console,
+            disable=not console.is_terminal,
         )
         self._task = self._progress.add_task("draining", total=None, visible=False, left="")
         self._most = 0
