@@ -40,6 +40,12 @@ class Capabilities(msgspec.Struct, frozen=True):
     """Up to this size a body is handed over as bytes in one ``put``; above it goes up in chunks."""
     chunk_bytes: int = 16 << 20
     """The preferred size of one chunk of an upload."""
+    chunk_bytes_min: int = 1
+    """Every chunk of an upload but its last has at least this size, or ``commit_upload`` fails."""
+    names_checked: bool = True
+    """A verb that makes an entry finds out whether its container is there and whether an entry of the other kind
+    (container or artifact) has its name.  Else containers come with what is put into them, and an artifact beside a
+    container of its name is shown under another one."""
 
 
 class EntryInfo(NamedTuple):
@@ -168,6 +174,24 @@ class Engine(Protocol):
         """Rename an artifact or container of ``version``; ``expected`` is what the target holds.
 
         Needs ``capabilities.moves``.  A target container is never replaced.  The version stays the same.
+        """
+        ...
+
+    async def copy(
+        self,
+        source: EntryPath,
+        target: EntryPath,
+        *,
+        version: Version,
+        attributes: Attributes | None,
+        expected: Version,
+        token: str,
+    ) -> Version:
+        """Make ``target`` a new artifact with the bytes of ``version`` at ``source``, without sending them.
+
+        ``attributes`` are the new one's (its kind, device number and link target stay the source's), None keeps the
+        source's.  ``expected`` is what the target holds; ``token`` is as for ``put``: a copy that finds its token at
+        the target succeeds, whatever became of the source.  Returns the target's version.
         """
         ...
 

@@ -1,0 +1,39 @@
+"""What a store was found to honour: per verb, since stores differ by verb."""
+
+import msgspec
+
+
+class Abilities(msgspec.Struct, frozen=True):
+    """The probe's findings; without a probe nothing is relied upon."""
+
+    put_absent: bool = False
+    """PUT If-None-Match: * is refused where something is."""
+    put_version: bool = False
+    """PUT If-Match is refused where another version is."""
+    bare_etags: bool = False
+    """PUT If-Match wants the ETag without its quotes (Ceph 16)."""
+    commit_absent: bool = False
+    commit_version: bool = False
+    """CompleteMultipartUpload heeds the same two conditions."""
+    read_version: bool = False
+    """GET If-Match is refused where another version is."""
+    delete_version: bool = False
+    """DELETE If-Match is refused where another version is."""
+    bulk_delete: bool = False
+    """DeleteObjects works at all."""
+    bulk_delete_version: bool = False
+    """DeleteObjects heeds the ETag of each object."""
+    copy_source: str = ""
+    """The header that pins a copy's source (x-amz-copy-source-if-match; Ceph: x-amz-copy-if-match), if one does."""
+    copy_absent: bool = False
+    copy_version: bool = False
+    """CopyObject heeds conditions on its target."""
+    part_copy: bool = False
+    """UploadPartCopy works and refuses a stale x-amz-copy-source-if-match."""
+    checksum: str = ""
+    """``md5`` or ``crc32``: what the store verifies of a body (Content-MD5, x-amz-checksum-crc32)."""
+
+    @property
+    def is_conditional(self) -> bool:
+        """Whether puts, the verb by which data gets lost, are safe."""
+        return self.put_absent and self.put_version

@@ -1,0 +1,125 @@
+"""Puts artifacts, gives them other attributes, copies them inside the store.
+
+Promise: each artifact appears with all its bytes and attributes by one request.  Attributes are changed by copying an
+object onto itself; what its metadata and content headers said beside ours is said again.  Blocking, thread-safe.
+"""
+
+import msgspec
+
+from vaultairefs.engine.conditions import holds
+from vaultairefs.engine.s3_checksums import checksum_headers
+from vaultairefs.engine.s3_copying import S3Copying
+from vaultairefs.engine.s3_errors import Refused
+from vaultairefs.engine.s3_metadata import Extras, Written, kept_headers, read_extras, write
+from vaultairefs.engine.s3_objects import Head
+from vaultairefs.engine.s3_reading import S3Reading
+from vaultairefs.engine.s3_store import S3Store, is_ours
+from vaultairefs.model.errors import Conflict, IsAContainer, NotAContainer, NotFound
+from vaultairefs.model.values import ANY, Attributes, EntryPath, Kind, Version
+
+
+class S3Artifacts:
+    """Writes to a store."""
+
+    def __init__(self, store: S3Store, reading: S3Reading) -> None:
+        self._store = store
+        self._reading = reading
+        self._copying = S3Copying(store)
+
+    def put(self, path: EntryPath, content: bytes, attributes: Attributes, expected: Version, token: str) -> Version:
+        """The interface's contract."""
+        if attributes.kind is Kind.CONTAINER:
+            raise IsAContainer("a container is made by create_container", container=path.container, artifact=path.name)
+        key = self._store.keys.key(path)
+        body = content if attributes.kind is Kind.FILE else attributes.target
+        headers = self.described(path, attributes, token)
+        headers.update(checksum_headers(self._store.abilities.checksum, body))
+        abilities = self._store.abilities
+        heeded = self._store.heeds(expected, absent=abilities.put_absent, version=abilities.put_version)
+        if heeded:
+            headers.update(self._store.conditions(expected))
+
+        def send() -> str:
+            return self._store.objects.put(key, body, headers)
+
+        return self._store.settle(send, key, expected=expected, token=token, heeded=heeded)
+
+    def described(self, path: EntryPath, attributes: Attributes, token: str) -> dict[str, str]:
+        """The headers that say everything about a new artifact."""
+        name = self._store.keys.name_to_tell(path, container=False)
+        return self._with_sidecar(write(attributes, Extras(token=token, name=name)))
+
+    def set_attributes(self, path: EntryPath, attributes: Attributes, expected: Version) -> Version:
+        """Of an artifact; the interface's contract."""
+        key = self._store.keys.key(path)
+        head = self._store.objects.head(key)
+        if head is None:
+            kind = IsAContainer if self._reading.find_container(path.joined)[0] else NotFound
+            raise kind(container=path.container, artifact=path.name)
+        if attributes.kind is Kind.CONTAINER:
+            raise NotAContainer(container=path.container, artifact=path.name)
+        current = self._reading.attributes_of(head, is_container=False)
+        wanted = msgspec.structs.replace(
+            attributes, kind=current.kind, rdev=current.rdev, target=current.target, mode=attributes.mode
+        )
+        if not holds(head.etag, expected):
+            if read_extras(head.metadata).origin == expected and current == wanted:
+                return Version(head.etag)
+            raise Conflict(container=path.container, artifact=path.name)
+        if current == wanted:
+            return Version(head.etag)
+        said = read_extras(head.metadata)
+        headers = self._with_sidecar(write(wanted, said._replace(origin=head.etag)))
+        headers.update(kept_headers(head))
+        return self._copy_onto_itself(key, head, headers, wanted)
+
+    def copy(
+        self,
+        source: EntryPath,
+        target: EntryPath,
+        version: Version,
+        attributes: Attributes | None,
+        expected: Version,
+        token: str,
+    ) -> Version:
+        """The interface's contract."""
+        source_key, target_key = self._store.keys.key(source), self._store.keys.key(target)
+        head = self._store.objects.head(source_key)
+        if head is None or not holds(head.etag, version):
+            done = self._store.objects.head(target_key)
+            if done is not None and is_ours(done, token):
+                return Version(done.etag)
+            if head is None and self._reading.find_container(source.joined)[0]:
+                raise IsAContainer(container=source.container, artifact=source.name)
+            raise (NotFound if head is None else Conflict)(container=source.container, artifact=source.name)
+        extras = Extras(token=token, name=self._store.keys.name_to_tell(target, container=False))
+        if attributes is None:
+            written = write(self._reading.attributes_of(head, is_container=False), extras)
+        else:
+            kind = self._reading.attributes_of(head, is_container=False)
+            written = write(msgspec.structs.replace(attributes, kind=kind.kind, rdev=kind.rdev), extras)
+        headers = {**self._with_sidecar(written), **kept_headers(head)}
+        return self._copying.copy(source_key, head, target_key, headers, expected=expected, token=token)
+
+    def _copy_onto_itself(self, key: bytes, head: Head, headers: dict[str, str], wanted: Attributes) -> Version:
+        try:
+            return self._copying.copy(key, head, key, headers, expected=ANY, token="")
+        except (Conflict, Refused) as error:
+            if isinstance(error, Refused) and not error.is_precondition:
+                raise
+            found = self._store.objects.head(key)  # our own lost answer changed the version, or somebody else did
+            done = found is not None and read_extras(found.metadata).origin == head.etag
+            if found is not None and done and self._reading.attributes_of(found, is_container=False) == wanted:
+                return found.etag
+            raise Conflict("the artifact changed meanwhile") from error
+
+    def _with_sidecar(self, written: Written) -> dict[str, str]:
+        store_sidecar(self._store, written)
+        return written.headers
+
+
+def store_sidecar(store: S3Store, written: Written) -> None:
+    """Put what is too long for metadata where the metadata says; before the object that needs it."""
+    if written.sidecar_name:
+        key = store.keys.private("attributes", written.sidecar_name)
+        store.objects.put(key, written.sidecar.encode(), {"content-type": "text/plain"}, repeatable=True)

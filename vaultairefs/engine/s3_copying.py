@@ -1,0 +1,104 @@
+"""Copies objects inside the store: by one request, by parts above 5 GiB.
+
+Promise: the copy is of exactly the version given.  Where the store cannot pin a source, a copy whose ETag shows another
+version is taken back and reported as ``Conflict``.  Blocking, thread-safe.
+"""
+
+import urllib.parse
+from collections.abc import Mapping
+from typing import Final
+
+from vaultairefs.engine.s3_client import Request
+from vaultairefs.engine.s3_multipart import S3Multipart
+from vaultairefs.engine.s3_objects import Head, document
+from vaultairefs.engine.s3_store import COPY_BYTES_MAX, PARTS_MAX, S3Store, is_ours
+from vaultairefs.model.errors import Conflict, NotSupported
+from vaultairefs.model.values import ANY, Version
+
+_PART_BYTES: Final = 512 << 20
+PIN: Final = "x-amz-copy-source-if-match"
+
+
+class S3Copying:
+    """Server-side copies in one bucket."""
+
+    def __init__(self, store: S3Store) -> None:
+        self._store = store
+        self._multipart = S3Multipart(store.client)
+
+    def copy(
+        self,
+        source: bytes,
+        head: Head,
+        target: bytes,
+        headers: Mapping[str, str],
+        *,
+        expected: Version,
+        token: str,
+    ) -> Version:
+        """Copy ``source``, as ``head`` describes it, to ``target`` with ``headers`` in place of its own."""
+        store = self._store
+        if head.size > COPY_BYTES_MAX:
+            return self._copy_by_parts(source, head, target, headers, expected=expected, token=token)
+        abilities = store.abilities
+        heeded = store.heeds(expected, absent=abilities.copy_absent, version=abilities.copy_version)
+        sent = {**headers, "x-amz-copy-source": self._source(source), "x-amz-metadata-directive": "REPLACE"}
+        if abilities.copy_source:
+            sent[abilities.copy_source] = head.etag if abilities.copy_source != PIN else f'"{head.etag}"'
+        if heeded:
+            sent.update(store.conditions(expected))
+        is_repeatable = expected == ANY
+
+        def send() -> str:
+            request = Request("copy", "PUT", target, headers=sent, repeatable=is_repeatable)
+            return document(store.client.send(request), "copy").findtext("ETag", "").strip('"')
+
+        version = store.settle(send, target, expected=expected, token=token, heeded=heeded)
+        if not abilities.copy_source and _are_other_bytes(head.etag, version):
+            self._take_back(source, target, version, token)
+        return version
+
+    def _copy_by_parts(
+        self, source: bytes, head: Head, target: bytes, headers: Mapping[str, str], *, expected: Version, token: str
+    ) -> Version:
+        store, multipart = self._store, self._multipart
+        if not store.abilities.part_copy:
+            raise NotSupported("this store cannot copy more than 5 GiB of one version")
+        part_bytes = max(_PART_BYTES, -(-head.size // PARTS_MAX))
+        upload_id = multipart.begin(target, headers)
+        try:
+            etags = []
+            for number, start in enumerate(range(0, head.size, part_bytes)):
+                end = min(start + part_bytes, head.size)
+                pinned = {
+                    "x-amz-copy-source": self._source(source),
+                    "x-amz-copy-source-range": f"bytes={start}-{end - 1}",
+                    PIN: f'"{head.etag}"',
+                }
+                etags.append(multipart.copy_part(target, upload_id, number, pinned))
+            abilities = store.abilities
+            heeded = store.heeds(expected, absent=abilities.commit_absent, version=abilities.commit_version)
+            conditions = store.conditions(expected) if heeded else {}
+
+            def send() -> str:
+                return multipart.commit(target, upload_id, etags, conditions)
+
+            return store.settle(send, target, expected=expected, token=token, heeded=heeded)
+        except BaseException:
+            multipart.abort(target, upload_id)
+            raise
+
+    def _source(self, key: bytes) -> str:
+        return urllib.parse.quote(f"/{self._store.client.bucket}/") + urllib.parse.quote(key, safe="/~")
+
+    def _take_back(self, source: bytes, target: bytes, version: Version, token: str) -> None:
+        if source != target:
+            found = self._store.objects.head(target)
+            if found is not None and found.etag == version and is_ours(found, token):
+                self._store.objects.delete(target)
+        raise Conflict("the source changed while it was copied")
+
+
+def _are_other_bytes(source_etag: str, copied_etag: str) -> bool:
+    """Whether two ETags are surely those of different bytes: of objects in one part they are digests."""
+    return len(source_etag) == len(copied_etag) == 32 and source_etag != copied_etag

@@ -1,0 +1,280 @@
+"""Looks at a namespace: one entry, a page of a container, a range of bytes.
+
+A container is there when its own object is, or anything below it.  Where ``x`` and ``x/`` both exist, the container
+has the name and the object is shown as ``x%%file``.
+
+Promise: bytes come from exactly the version asked for: the answer's ETag is compared before the first byte is used,
+whatever the store made of the condition.  Blocking, thread-safe.
+"""
+
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from typing import Final, NamedTuple
+
+import msgspec
+
+from vaultairefs.disk.durable import write_all
+from vaultairefs.engine.interface import EntryInfo
+from vaultairefs.engine.paths import ROOT_PATH
+from vaultairefs.engine.s3_client import ATTEMPTS
+from vaultairefs.engine.s3_dialects import Owner, modified_ns_of, read_attributes
+from vaultairefs.engine.s3_errors import Refused
+from vaultairefs.engine.s3_http import Lost, Unsent
+from vaultairefs.engine.s3_metadata import SIDECAR, read_extras
+from vaultairefs.engine.s3_names import hashed, is_hashed, store
+from vaultairefs.engine.s3_objects import AFTER_PREFIX, META, Head, Listed, etag_of
+from vaultairefs.engine.s3_store import S3Store, unavailable
+from vaultairefs.model.errors import (
+    Conflict,
+    Corrupt,
+    InvalidRequest,
+    IsAContainer,
+    NotAContainer,
+    NotFound,
+)
+from vaultairefs.model.names import RESERVED, check_name
+from vaultairefs.model.values import ANY, Attributes, EntryPath, Kind, Version
+
+IMPLICIT: Final = Version("container")
+"""The identity of a container that nobody gave one: it exists by what is in it, or is a foreign marker."""
+_TARGET_BYTES_MAX: Final = 4095
+
+
+class Row(NamedTuple):
+    """A line of a listing: where its attributes are, and the name that the key gives it."""
+
+    name: bytes
+    key: bytes
+    is_container: bool
+
+
+class S3Reading:
+    """Reads a store."""
+
+    def __init__(self, store: S3Store, page_entries: int) -> None:
+        self._store = store
+        self._page_entries = page_entries
+
+    def stat(self, path: EntryPath) -> EntryInfo:
+        if path == ROOT_PATH:
+            return self.container_info(b"", self._store.objects.head(self._store.keys.marker(b"")))
+        check_name(path.name)
+        key = self._store.keys.key(path)
+        is_container, marker = self.find_container(path.joined)
+        if is_container:
+            return self.container_info(path.name, marker)
+        head = self._store.objects.head(key)
+        if head is None:
+            raise NotFound(container=path.container, artifact=path.name, operation="stat")
+        return self.artifact_info(path.name, key, head)
+
+    def find_container(self, container: bytes) -> tuple[bool, Head | None]:
+        """Whether it exists, and its own object if it has one."""
+        keys = self._store.keys
+        page = self._store.objects.page(keys.prefix(container), delimiter="", keys_max=1)
+        if not page.objects:
+            return False, None
+        marker = keys.marker(container)
+        if page.objects[0].key == marker or keys.is_long(container):
+            return True, self._store.objects.head(marker)
+        return True, None
+
+    def is_container(self, path: EntryPath) -> bool:
+        return self.find_container(path.joined)[0]
+
+    def page(self, container: bytes, cursor: str | None) -> tuple[list[Row], str | None]:
+        """The rows of a page of the container, and where the next begins."""
+        keys = self._store.keys
+        prefix = keys.prefix(container)
+        after = b"" if cursor is None else bytes.fromhex(cursor)
+        page = self._store.objects.page(prefix, after=after, keys_max=self._page_entries)
+        prefixes = [found for found in page.prefixes if found + AFTER_PREFIX != after]
+        if cursor is None and not page.objects and not prefixes:
+            self._require_container(container)
+        objects = [found for found in page.objects if found.key != prefix]
+        ends = [found.key for found in objects] + [found + AFTER_PREFIX for found in prefixes]
+        shadows = {found[:-1] for found in prefixes}
+        following = None
+        if not page.is_last and ends:
+            objects, ends = self._cut(objects, sorted(ends), shadows)
+            following = ends[-1].hex()
+        elif not page.is_last and page.objects:
+            following = page.objects[-1].key.hex()
+        rows = [self._row(container, found.key, shadowed=found.key in shadows) for found in objects]
+        rows += [self._row(container, found) for found in prefixes]
+        return [row for row in rows if row is not None], following
+
+    def describe(self, row: Row) -> EntryInfo | None:
+        """The entry of a row, None when it is gone meanwhile."""
+        head = self._store.objects.head(row.key)
+        name = row.name
+        if is_hashed(name) and head is not None:
+            true_name = read_extras(head.metadata).name
+            if hashed(store(true_name, container=row.is_container)) == name:
+                name = true_name
+        if row.is_container:
+            return self.container_info(name, head)
+        return None if head is None else self.artifact_info(name, row.key, head)
+
+    def artifact_info(self, name: bytes, key: bytes, head: Head) -> EntryInfo:
+        """An object as an artifact; a symlink's target is fetched."""
+        attributes = self.attributes_of(head, is_container=False)
+        if attributes.kind is Kind.SYMLINK and not attributes.target:
+            attributes = self._with_target(key, head, attributes)
+        size = len(attributes.target) if attributes.kind is Kind.SYMLINK else head.size
+        return EntryInfo(name, attributes, size, Version(head.etag), token=read_extras(head.metadata).token)
+
+    def attributes_of(self, head: Head, *, is_container: bool) -> Attributes:
+        return read_attributes(
+            head.metadata,
+            is_container=is_container,
+            modified_ns=modified_ns_of(head.headers.get("last-modified", "")),
+            owner=self._store.owner,
+            xattr_text=self._sidecar(head),
+        )
+
+    def read(self, path: EntryPath, version: Version, offset: int, length: int, descriptor: int, position: int) -> int:
+        """The interface's contract."""
+        key = self._store.keys.key(path)
+        if length <= 0:
+            return 0
+        failure: Exception | None = None
+        for attempt in range(ATTEMPTS):
+            if failure is not None:
+                self._store.client.pause(attempt - 1)
+            copying = _Copying(path, version, offset, length, descriptor, position)
+            headers = {"range": f"bytes={offset}-{offset + length - 1}"}
+            if version != ANY:
+                headers["if-match"] = f'"{version}"'
+            try:
+                self._store.objects.get(key, headers, copying.begin)
+            except (Lost, Unsent) as error:
+                failure = error
+                continue
+            except Refused as refusal:
+                if refusal.is_for_now:
+                    failure = refusal
+                    continue
+                return self._refused_read(refusal, path, key, version)
+            return copying.copied
+        assert failure is not None
+        raise unavailable(failure) from failure
+
+    def _refused_read(self, refusal: Refused, path: EntryPath, key: bytes, version: Version) -> int:
+        """0 for a range behind the end; else the reason in the seam's words."""
+        if refusal.status == 416:
+            head = self._store.objects.head(key)
+            if head is not None and version in (ANY, head.etag):
+                return 0
+            raise Conflict(container=path.container, artifact=path.name, operation="read") from refusal
+        if refusal.is_precondition:
+            raise Conflict(container=path.container, artifact=path.name, operation="read") from refusal
+        if refusal.code == "NoSuchKey" or (refusal.status == 404 and not refusal.code):
+            kind = IsAContainer if self.find_container(path.joined)[0] else NotFound
+            raise kind(container=path.container, artifact=path.name, operation="read") from refusal
+        raise refusal
+
+    def _cut(
+        self, objects: Sequence[Listed], ends: list[bytes], shadows: set[bytes]
+    ) -> tuple[list[Listed], list[bytes]]:
+        """Whether ``x/`` comes on a later page for an ``x`` on this one: leave the last to that page, or ask."""
+        kept = list(objects)
+        if len(ends) > 1 and kept and kept[-1].key == ends[-1]:
+            kept.pop()
+            ends.pop()
+        for found in kept:
+            if found.key + b"/" > ends[-1] and self._store.objects.page(found.key + b"/", keys_max=1).objects:
+                shadows.add(found.key)
+        return kept, ends
+
+    def _row(self, container: bytes, key: bytes, *, shadowed: bool = False) -> Row | None:
+        is_container = key.endswith(b"/")
+        component = key[len(self._store.keys.prefix(container)) :].removesuffix(b"/")
+        if not container and component == RESERVED:
+            return None
+        if is_hashed(component):
+            return Row(component, key, is_container)
+        name = self._store.keys.shown(container, component, shadowed=shadowed)
+        return None if name is None else Row(name, key, is_container)
+
+    def _require_container(self, container: bytes) -> None:
+        """An empty listing: of an empty container whose marker lies elsewhere, or of nothing."""
+        if not container or (self._store.keys.is_long(container) and self.find_container(container)[0]):
+            return
+        parent, _, name = container.rpartition(b"/")
+        is_artifact = self._store.objects.head(self._store.keys.key(EntryPath(parent, name))) is not None
+        raise (NotAContainer if is_artifact else NotFound)(container=container, operation="list")
+
+    def container_info(self, name: bytes, head: Head | None) -> EntryInfo:
+        """A container by its own object, or without one."""
+        if head is None:
+            opened_ns, owner = self._store.opened_ns, self._store.owner
+            attributes = Attributes(Kind.CONTAINER, 0o755, owner.uid, owner.gid, opened_ns, opened_ns, opened_ns)
+            return EntryInfo(name, attributes, 0, IMPLICIT)
+        identity = read_extras(head.metadata).identity
+        return EntryInfo(name, self.attributes_of(head, is_container=True), 0, Version(identity or IMPLICIT))
+
+    def _with_target(self, key: bytes, head: Head, attributes: Attributes) -> Attributes:
+        """A link's target from its body; what cannot be a target makes it a plain file."""
+        target = b""
+        if head.size <= _TARGET_BYTES_MAX:
+            reply = self._store.objects.get(key, {"if-match": f'"{head.etag}"'})
+            if etag_of(reply) != head.etag:
+                raise Conflict("the symlink changed while it was read")
+            target = reply.body
+        if not target or b"\0" in target:
+            return msgspec.structs.replace(attributes, kind=Kind.FILE)
+        return msgspec.structs.replace(attributes, target=target)
+
+    def _sidecar(self, head: Head) -> str | None:
+        name = head.metadata.get(SIDECAR, "")
+        if len(name) != 64 or not name.isalnum():
+            return None
+        with suppress(UnicodeDecodeError):
+            try:
+                return self._store.objects.get(self._store.keys.private("attributes", name), {}).body.decode("ascii")
+            except Refused as refusal:
+                if refusal.status != 404:
+                    raise
+        return None
+
+
+class _Copying:
+    """Takes the body of one answer to where it belongs."""
+
+    def __init__(
+        self, path: EntryPath, version: Version, offset: int, length: int, descriptor: int, position: int
+    ) -> None:
+        self._path = path
+        self._version = version
+        self._offset = offset
+        self._length = length
+        self._descriptor = descriptor
+        self._position = position
+        self._skip = 0
+        self.copied = 0
+
+    def begin(self, status: int, headers: dict[str, str]) -> Callable[[memoryview], None] | None:
+        """Decide from the answer's headers whether its bytes are the ones wanted."""
+        if status not in (200, 206):
+            return None
+        metadata = {name[len(META) :]: value for name, value in headers.items() if name.startswith(META)}
+        if self._version not in (ANY, headers.get("etag", "").removeprefix("W/").strip('"')):
+            raise Conflict(container=self._path.container, artifact=self._path.name, operation="read")
+        described = read_attributes(metadata, is_container=False, modified_ns=0, owner=Owner(0, 0))
+        if described.kind is not Kind.FILE:
+            raise InvalidRequest("only files have bytes", container=self._path.container, artifact=self._path.name)
+        if status == 200:
+            self._skip = self._offset
+        elif not headers.get("content-range", "").startswith(f"bytes {self._offset}-"):
+            raise Corrupt("the store answers with another range", container=self._path.container)
+        return self._take
+
+    def _take(self, block: memoryview) -> None:
+        if self._skip:
+            dropped = min(self._skip, len(block))
+            self._skip -= dropped
+            block = block[dropped:]
+        block = block[: self._length - self.copied]
+        write_all(self._descriptor, bytes(block), self._position + self.copied)
+        self.copied += len(block)
