@@ -1,4 +1,4 @@
-"""The engines that the contract judges: memory, local as root, local without any privilege."""
+"""The engines that the contract judges: memory, local as root, local without any privilege, S3 on several servers."""
 
 import contextlib
 import os
@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 import trio
 
+from tests.support import stores
 from vaultairefs.engine.interface import Engine
 from vaultairefs.engine.local import LocalEngine
 from vaultairefs.engine.memory import MemoryEngine
@@ -42,11 +43,21 @@ def directory(request: pytest.FixtureRequest) -> Iterator[Path]:
     shutil.rmtree(path)
 
 
-@pytest.fixture(params=["memory", "local", "unprivileged"])
+@pytest.fixture(scope="session")
+def moto_server() -> Iterator[stores.Server]:
+    with stores.moto() as server:
+        yield server
+
+
+@pytest.fixture(params=["memory", "local", "unprivileged", "moto"])
 async def engine(request: pytest.FixtureRequest, directory: Path) -> AsyncIterator[Engine]:
     """An empty engine with small pages."""
     if request.param == "memory":
         yield MemoryEngine(page_entries=PAGE_ENTRIES)
+        return
+    if request.param == "moto":
+        async with stores.opened(request.getfixturevalue(f"{request.param}_server"), PAGE_ENTRIES) as on_store:
+            yield on_store
         return
     if os.geteuid() != 0 and request.param == "local":
         pytest.skip("needs root")

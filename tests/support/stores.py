@@ -5,13 +5,24 @@
 
 import itertools
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from typing import NamedTuple
 
 import boto3
+import trio
+
+from vaultairefs.engine.s3 import S3Engine
+from vaultairefs.engine.s3_abilities import Abilities
+from vaultairefs.engine.s3_client import S3Client
+from vaultairefs.engine.s3_objects import PAGE_KEYS
+from vaultairefs.engine.s3_options import Login, S3Options
+from vaultairefs.engine.s3_running import Runner
+from vaultairefs.engine.s3_session import Session
 
 _NUMBERS = itertools.count(1)
+_FOUND: dict[str, Abilities] = {}
+"""What each server's probe found: the same for all its buckets.  Probing itself has its own tests."""
 
 
 class Server(NamedTuple):
@@ -32,11 +43,40 @@ class Server(NamedTuple):
             region_name="us-east-1",
         )
 
+    def engine(self, bucket: str, base: bytes = b"", *, page_entries: int = PAGE_KEYS) -> S3Engine:
+        """An engine on the bucket, not probed."""
+        options = S3Options(
+            bucket,
+            base,
+            endpoint_url=self.endpoint_url,
+            region="us-east-1",
+            login=Login(self.access_key, self.secret_key),
+            addressing_style="path",
+        )
+        client = S3Client(Session(options), bucket, options.max_requests)
+        identity = f"s3://{bucket}/{base.decode()}"
+        return S3Engine(client, base, identity, Runner(options.max_requests), page_entries=page_entries)
+
     def new_bucket(self) -> str:
         """The name of a new, empty bucket."""
         bucket = f"test-{os.getpid()}-{next(_NUMBERS)}"
         self.client().create_bucket(Bucket=bucket)
         return bucket
+
+
+@asynccontextmanager
+async def opened(server: Server, page_entries: int = PAGE_KEYS) -> AsyncIterator[S3Engine]:
+    """An engine on an empty bucket that has found out what the server can do."""
+    engine = server.engine(server.new_bucket(), page_entries=page_entries)
+    known = _FOUND.get(server.endpoint_url)
+    if known is None:
+        await engine.probe()
+        _FOUND[server.endpoint_url] = engine.abilities
+    else:
+        engine._store.abilities = known
+    yield engine
+    with trio.CancelScope(shield=True):
+        await engine.close()
 
 
 @contextmanager

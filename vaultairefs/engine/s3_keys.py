@@ -75,9 +75,11 @@ class Keys:
         """The name that the object's metadata must tell because its key only hashes it; empty for all others."""
         return path.name if is_hashed(self._component(path, container=container)) else b""
 
-    def shown(self, container: bytes, component: bytes, *, shadowed: bool = False) -> bytes | None:
+    def shown(
+        self, container: bytes, component: bytes, *, is_container: bool = False, shadowed: bool = False
+    ) -> bytes | None:
         """The name of what a listing of the container shows, None for what is ours; odd ones are remembered."""
-        name = show(component)
+        name = show(component, container=is_container)
         if not container:
             unescaped = unescape_root_name(name)
             if unescaped is None:
@@ -109,10 +111,10 @@ class Keys:
             container, components = known, components[3:]
         elif components[:2] == [RESERVED, b"staging"]:
             container, components = STAGING_CONTAINER, components[2:]
-        for component in components:
+        for depth, component in enumerate(components, 1):
             if is_hashed(component):
                 return None
-            name = self.shown(container, component)
+            name = self.shown(container, component, is_container=depth < len(components))
             if name is None:
                 return None
             container = container + b"/" + name if container else name

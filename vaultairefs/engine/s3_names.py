@@ -5,7 +5,7 @@ UTF-8, control characters), is escaped in the key; what Linux cannot hold (an em
 NUL), and control characters in foreign keys, in the name that is shown.
 
 Promise: ``store`` and ``show`` are each other's inverse, whoever wrote the key, so every entry has exactly one name
-and no two share one; the escapes themselves are escaped.  Pure.
+and no two of one kind share one; the escapes themselves are escaped.  Pure.
 """
 
 import base64
@@ -33,15 +33,17 @@ def store(name: bytes, *, container: bool = False) -> bytes:
     """The key component of a name; ``container`` tells whether it is one, since only they may be empty in a key."""
     if name.startswith(_QUOTED):
         component = _unescape(name[len(_QUOTED) :])
-        if (component or container) and b"/" not in component and _is_utf8(component) and show(component) == name:
+        is_possible = (component or container) and b"/" not in component and _is_utf8(component)
+        if is_possible and show(component, container=container) == name:
             return component
     return _encode(name)
 
 
-def show(component: bytes) -> bytes:
+def show(component: bytes, *, container: bool = False) -> bytes:
     """The name that stands for a key component; it may be too long to be one (``hashed`` helps then)."""
     name = _unescape(component)
-    if name and name not in (b".", b"..") and b"\0" not in name and b"/" not in name and store(name) == component:
+    is_possible = name and name not in (b".", b"..") and b"\0" not in name and b"/" not in name
+    if is_possible and store(name, container=container) == component:
         return name
     return _QUOTED + _escape_control(_LITERAL.sub(b"%%25", component))
 

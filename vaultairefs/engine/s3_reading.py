@@ -194,7 +194,7 @@ class S3Reading:
             return None
         if is_hashed(component):
             return Row(component, key, is_container)
-        name = self._store.keys.shown(container, component, shadowed=shadowed)
+        name = self._store.keys.shown(container, component, is_container=is_container, shadowed=shadowed)
         return None if name is None else Row(name, key, is_container)
 
     def _require_container(self, container: bytes) -> None:
