@@ -16,8 +16,7 @@ from collections.abc import Callable
 from typing import Final, NoReturn
 
 from vaultairefs.disk.mount_table import FILESYSTEM_TYPE, topmost
-from vaultairefs.disk.os_errors import translate
-from vaultairefs.model.errors import BadInput, Unavailable, VaultaireError
+from vaultairefs.model.errors import BadInput, VaultaireError
 
 Announce = Callable[[], None]
 """Called once by the daemon, when its mount answers."""
@@ -56,14 +55,10 @@ def clear_dead_mount(mountpoint: str) -> bool:
     top = topmost(mountpoint)
     if top is None or top.filesystem_type != FILESYSTEM_TYPE:
         return False
-    try:
-        os.statvfs(mountpoint)  # a stat could be answered from the kernel's cache
-        return False
-    except OSError as error:
-        if not isinstance(translate(error, operation="statfs"), Unavailable):
-            return False
     from vaultairefs.fuse import mounting  # only now: a watcher that has nothing to do stays small
 
+    if not mounting.is_dead(mountpoint):
+        return False
     mounting.unmount(mountpoint, lazy=True)
     return True
 
