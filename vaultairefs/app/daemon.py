@@ -73,6 +73,7 @@ def sentence(error: BaseException) -> str:
 def _child(run: Callable[[Announce], None], writer: int, watched_mountpoint: str | None) -> NoReturn:
     status = 1
     try:
+        _close_what_others_left_open()
         if watched_mountpoint is not None:
             _stay_behind_as_watcher(watched_mountpoint, writer)
         _point_at_null(0)
@@ -113,6 +114,17 @@ def _stay_behind_as_watcher(mountpoint: str, writer: int) -> None:
             clear_dead_mount(mountpoint)
     finally:
         os._exit(0)
+
+
+def _close_what_others_left_open() -> None:
+    """Descriptors that came with exec(2): a pipe or lock of the caller would live as long as the daemon."""
+    for name in os.listdir("/proc/self/fd"):
+        descriptor = int(name)
+        try:
+            if descriptor > 2 and os.get_inheritable(descriptor):
+                os.close(descriptor)
+        except OSError:
+            continue  # the descriptor of this very listing is closed by now
 
 
 def _point_at_null(*descriptors: int) -> None:

@@ -11,6 +11,7 @@ leaves the rest to the next mount.
 import enum
 import math
 import os
+import resource
 import signal
 from collections.abc import AsyncIterable, Callable
 from pathlib import Path
@@ -24,14 +25,17 @@ from vaultairefs.app.daemon import Announce
 from vaultairefs.config import environment
 from vaultairefs.config.settings import MountSettings
 from vaultairefs.control import mounts, server
+from vaultairefs.control.server import ControlServer
 from vaultairefs.disk.mount_table import topmost
 from vaultairefs.fuse import mounting, session
 from vaultairefs.model.errors import BadInput, Busy
 
 _log = structlog.get_logger("vaultairefs.life")
 
-_LAST_WORDS_SECONDS: Final = 0.05
-"""For the reply to whoever asked for the end; the control socket closes after it."""
+_LAST_WORDS_SECONDS_MAX: Final = 2.0
+"""For the replies to those who asked for the end; then the control socket closes."""
+
+_DESCRIPTORS_WANTED: Final = 65536
 
 
 class Phase(enum.Enum):
@@ -47,10 +51,21 @@ class Phase(enum.Enum):
 def run(settings: MountSettings, announce: Announce, *, foreground: bool) -> None:
     """Live until unmounted; ``BadInput`` when the mount cannot be made.  ``announce`` is called when it answers."""
     logs.configure(settings.log_format, to_stderr=foreground)
+    os.umask(0o022)
+    _want_descriptors()
     try:
         trio.run(_live, settings, announce)
     except BaseExceptionGroup as group:
+        _log.error("ended_by_an_error", exc_info=group)
         raise _first_of(group) from group
+
+
+def _want_descriptors() -> None:
+    """Bodies are kept open: as many as this process may without asking anybody."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = _DESCRIPTORS_WANTED if hard == resource.RLIM_INFINITY else min(hard, _DESCRIPTORS_WANTED)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 def _first_of(group: BaseExceptionGroup[BaseException]) -> BaseException:
@@ -95,11 +110,11 @@ class Life:
         mounting.prepare_mountpoint(str(self.settings.mountpoint))
         async with build.open_rooms(self.settings) as self.rooms, trio.open_nursery() as nursery:
             self._stopping = lambda: nursery.start_soon(self.stop)
-            listener = server.listen(self.rooms.state.path)
+            control = ControlServer(server.listen(self.rooms.state.path), verbs.verbs_of(self))
             nursery.start_soon(self.rooms.ledger.run)
             if not self.settings.read_only:
                 nursery.start_soon(self.rooms.flusher.run)
-            nursery.start_soon(server.serve, listener, verbs.verbs_of(self))
+            nursery.start_soon(control.run)
             try:
                 with self._serving:
                     await session.serve(
@@ -112,7 +127,8 @@ class Life:
                 self._enter(Phase.UNMOUNTED)
                 await self.drain()
                 self.drained.set()
-                await trio.sleep(_LAST_WORDS_SECONDS)
+                with trio.move_on_after(_LAST_WORDS_SECONDS_MAX):
+                    await control.finish()
                 self._enter(Phase.ENDED)
             finally:
                 self._unregister()

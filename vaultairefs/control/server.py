@@ -60,15 +60,35 @@ def _bind(listener: trio.socket.SocketType, path: str) -> None:
         plain.close()
 
 
-async def serve(listener: trio.SocketListener, verbs: Mapping[str, Verb]) -> None:
-    """Answer until cancelled; removes nothing, the next daemon replaces the socket."""
-    limiter = trio.CapacityLimiter(CLIENTS_MAX)
+class ControlServer:
+    """Answers at ``listener``, which ``listen`` made.  The socket stays behind: the next daemon replaces it."""
 
-    async def answer(stream: trio.SocketStream) -> None:
-        async with limiter, stream:
-            await _answer(stream, verbs)
+    def __init__(self, listener: trio.SocketListener, verbs: Mapping[str, Verb]) -> None:
+        self._listener = listener
+        self._verbs = verbs
+        self._limiter = trio.CapacityLimiter(CLIENTS_MAX)
+        self._under_way = 0
+        self._idle = trio.Event()
 
-    await trio.serve_listeners(answer, [listener])
+    async def run(self) -> None:
+        """Answer until cancelled."""
+        await trio.serve_listeners(self._serve_one, [self._listener])
+
+    async def finish(self) -> None:
+        """Wait until nobody waits for an answer; the caller says for how long."""
+        while self._under_way:
+            self._idle = trio.Event()
+            await self._idle.wait()
+
+    async def _serve_one(self, stream: trio.SocketStream) -> None:
+        self._under_way += 1
+        try:
+            async with self._limiter, stream:
+                await _answer(stream, self._verbs)
+        finally:
+            self._under_way -= 1
+            if not self._under_way:
+                self._idle.set()
 
 
 async def _answer(stream: trio.SocketStream, verbs: Mapping[str, Verb]) -> None:

@@ -44,10 +44,11 @@ class Waiting:
 
 
 @asynccontextmanager
-async def serving(directory: Path, **verbs: server.Verb) -> AsyncIterator[None]:
+async def serving(directory: Path, **verbs: server.Verb) -> AsyncIterator[server.ControlServer]:
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(server.serve, server.listen(directory), verbs)
-        yield
+        control = server.ControlServer(server.listen(directory), verbs)
+        nursery.start_soon(control.run)
+        yield control
         nursery.cancel_scope.cancel()
 
 
@@ -96,6 +97,29 @@ async def test_a_client_that_hangs_up_cancels_its_own_request(tmp_path: Path) ->
         with trio.fail_after(10):
             await waiting.cancelled.wait()
         assert await ask(tmp_path, "count", to=0) == [{"counted": 0, "done": True}]
+
+
+async def test_finishing_waits_for_the_answers_under_way(tmp_path: Path) -> None:
+    begun, may_answer, answers = trio.Event(), trio.Event(), []
+
+    async def answer(request: Message, send: Send) -> Message:
+        begun.set()
+        await may_answer.wait()
+        return {"answered": True}
+
+    async def client_task() -> None:
+        answers.extend(await ask(tmp_path, "answer"))
+
+    async with serving(tmp_path, answer=answer) as control, trio.open_nursery() as nursery:
+        nursery.start_soon(client_task)
+        await begun.wait()
+        with trio.move_on_after(0.05) as too_early:
+            await control.finish()
+        assert too_early.cancelled_caught
+        may_answer.set()
+        with trio.fail_after(10):
+            await control.finish()
+    assert answers == [{"answered": True, "done": True}]
 
 
 async def test_an_answer_that_does_not_come_in_time_is_timed_out(tmp_path: Path) -> None:
