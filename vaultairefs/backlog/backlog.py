@@ -105,7 +105,7 @@ class Backlog(StoredTree):
     ) -> None:
         """``kind_of_named``: what a live inode with a name is, None for all others.
 
-        ``unstored`` is told of an inode with a name that the engine holds nowhere any more.
+        ``unstored`` is told of an inode that the engine holds nowhere any more.
         """
         super().__init__()
         self.owed_names: dict[EntryKey, Ino | None] = {}

@@ -96,10 +96,12 @@ def _store(log: "Backlog", key: EntryKey, ref: StoredRef | None) -> StoredRef | 
 
 
 def _owe_again(log: "Backlog", ino: Ino) -> None:
-    """What the engine holds at no name at all is owed whole, where programs can still reach it."""
-    if ino != ROOT and not log.refs_of(ino) and log.has_name(ino):
+    """What the engine holds at no name at all is owed whole, where it has a name; bytes that are open stay anyway."""
+    if ino == ROOT or log.refs_of(ino):
+        return
+    if log.has_name(ino):
         log.owe(ino, content=log.is_artifact(ino), attributes=True)
-        log.unstored(ino)
+    log.unstored(ino)
 
 
 def _discovered(log: "Backlog", change: changes.ArtifactDiscovered) -> None:
