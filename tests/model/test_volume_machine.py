@@ -132,10 +132,10 @@ class VolumeMachine(RuleBasedStateMachine):
         path, node = self.place(data), self.born(kind, mode, caller, rdev=rdev)
         self.both(lambda: self.reference.create(path, node), self.program(caller).mknod, path, format_bits | mode, rdev)
 
-    @rule(data=st.data(), target=st.binary(min_size=1, max_size=8), caller=callers)
-    def symlink(self, data: st.DataObject, target: bytes, caller: OperationContext) -> None:
-        path, node = self.place(data), Node(Kind.SYMLINK, 0o777, caller.uid, caller.gid, target=target)
-        self.both(lambda: self.reference.create(path, node), self.program(caller).symlink, path, target)
+    @rule(data=st.data(), text=st.binary(min_size=1, max_size=8), caller=callers)
+    def symlink(self, data: st.DataObject, text: bytes, caller: OperationContext) -> None:
+        path, node = self.place(data), Node(Kind.SYMLINK, 0o777, caller.uid, caller.gid, target=text)
+        self.both(lambda: self.reference.create(path, node), self.program(caller).symlink, path, text)
 
     @rule(data=st.data())
     def link(self, data: st.DataObject) -> None:
@@ -329,7 +329,8 @@ class VolumeMachine(RuleBasedStateMachine):
         shown, nodes = self.portal.run(program.walk), self.reference.nodes()
         assert set(shown) == set(nodes)
         for path, node in nodes.items():
-            assert appearance(shown[path]) == expected_appearance(node), path
+            got, expected = appearance(shown[path]), expected_appearance(node)
+            assert got == expected, f"{path!r}: {got} instead of {expected}"
             if node.mtime_ns is not None:
                 assert shown[path].mtime_ns == node.mtime_ns, path
             if content and node.kind is Kind.FILE:
@@ -340,25 +341,17 @@ class VolumeMachine(RuleBasedStateMachine):
         assert all(len(inos) == 1 for inos in by_node.values()), "one file, several inodes"
 
     def compare_with_engine(self, engine: MemoryEngine) -> None:
-        stored = {
-            (*path.container.split(b"/"), path.name) if path.container else (path.name,): (info, content)
-            for path, info, content in engine.walk()
-            if path.name
-        }
+        stored = {tuple(path.joined.split(b"/")): (info, content) for path, info, content in engine.walk() if path.name}
         nodes = {path: node for path, node in self.reference.nodes().items() if path}
-        assert {path: content for path, (_, content) in stored.items()} == {
-            path: bytes(node.data) for path, node in nodes.items()
-        }
+        assert set(stored) == set(nodes)
         for path, node in nodes.items():
-            attributes = stored[path][0].attributes
-            assert (attributes.kind, attributes.mode, attributes.uid, attributes.gid, attributes.target) == (
-                node.kind,
-                node.mode,
-                node.uid,
-                node.gid,
-                node.target,
-            ), path
-            assert attributes.xattrs == node.xattrs, path
+            info, content = stored[path]
+            if node.kind is Kind.FILE:
+                assert content == node.data, path
+            found = info.attributes
+            assert (found.kind, found.mode, found.uid, found.gid) == (node.kind, node.mode, node.uid, node.gid), path
+            assert (found.target, found.rdev, found.xattrs) == (node.target, node.rdev, node.xattrs), path
+        assert engine.parked() == []
 
 
 def expected_appearance(node: Node) -> dict[str, Any]:

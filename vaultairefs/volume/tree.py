@@ -55,9 +55,9 @@ class Tree:
         core = self._core
         with core.door.names("lookup", parent, name) as passage:
             if name == b".":
-                found = core.namespace.get(parent)
+                found = await core.inode(parent)
             elif name == b"..":
-                found = core.namespace.get(core.namespace.get(parent).parent)
+                found = await core.inode(core.namespace.get(parent).parent)
             else:
                 found = await core.entry(parent, name)
             core.lives.remember(found.ino)

@@ -3,7 +3,7 @@
 Promise: an access list and the permission bits never contradict each other: what the list says of owner, mask and
 others is kept in the mode and read from there.
 
-Does not: check permissions, or hide ``trusted.`` names from the unprivileged (the kernel does both).
+Does not: check permissions (the kernel does).
 """
 
 import stat
@@ -34,7 +34,8 @@ XATTR_VALUE_BYTES_MAX: Final = 65_536
 XATTR_LIST_BYTES_MAX: Final = 65_536
 """The limits of linux/limits.h; more names could never be listed."""
 
-_NAMESPACES: Final = (b"user.", b"trusted.", b"security.")
+_TRUSTED: Final = b"trusted."
+_NAMESPACES: Final = (b"user.", _TRUSTED, b"security.")
 _ACLS: Final = (acl.ACCESS, acl.DEFAULT)
 _OURS: Final = b"user.vaultaire."
 """Names in here belong to the engines; only ``SYNC_XATTR`` is for users."""
@@ -52,10 +53,10 @@ class Xattrs:
         The kernel asks for a program's file capabilities before every single write: that there are none is no
         operation of anybody, and leaves no event.
         """
-        if name == CAPABILITY and not self._core.namespace.get(ino).xattrs:
+        if name == CAPABILITY and not (await self._core.inode(ino)).xattrs:
             raise AttributeMissing(artifact=name)
         with self._core.door.inode("getxattr", ino) as passage:
-            passage.inode = inode = self._core.namespace.get(ino)
+            passage.inode = inode = await self._core.inode(ino)
             _check_namespace(name)
             value = (inode.xattrs or {}).get(name)
             if value is None:
@@ -67,7 +68,7 @@ class Xattrs:
         ``OutOfSpace`` when there are too many, ``InvalidRequest`` for a list or sync level that is none.
         """
         with self._core.door.inode("setxattr", ino) as passage:
-            passage.inode = inode = self._core.namespace.get(ino)
+            passage.inode = inode = await self._core.inode(ino)
             passage.length = len(value)
             self._core.check_writable()
             _check_namespace(name)
@@ -84,15 +85,16 @@ class Xattrs:
             self._core.ledger.commit(XattrSet(ino, name, value, self._core.clock_ns()))
 
     async def listxattr(self, ino: Ino) -> list[bytes]:
-        """Whole names, in a stable order; the kernel filters ``trusted.`` by the caller."""
+        """Whole names, in a stable order; ``trusted.`` ones are listed for root only (the kernel leaves that to us)."""
         with self._core.door.inode("listxattr", ino) as passage:
-            passage.inode = inode = self._core.namespace.get(ino)
-            return list(inode.xattrs or ())
+            passage.inode = inode = await self._core.inode(ino)
+            sees_all = current().uid == 0
+            return [name for name in inode.xattrs or () if sees_all or not name.startswith(_TRUSTED)]
 
     async def removexattr(self, ino: Ino, name: bytes) -> None:
         """``AttributeMissing`` when there is none (removing an access list that is not there succeeds)."""
         with self._core.door.inode("removexattr", ino) as passage:
-            passage.inode = inode = self._core.namespace.get(ino)
+            passage.inode = inode = await self._core.inode(ino)
             self._core.check_writable()
             _check_namespace(name)
             if name not in (inode.xattrs or {}):
