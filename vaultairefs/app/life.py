@@ -25,7 +25,7 @@ from vaultairefs.app.daemon import Announce
 from vaultairefs.config import environment
 from vaultairefs.config.settings import MountSettings
 from vaultairefs.control import mounts, server
-from vaultairefs.control.server import ControlServer
+from vaultairefs.control.server import ControlServer, innermost
 from vaultairefs.disk.mount_table import topmost
 from vaultairefs.fuse import mounting, session
 from vaultairefs.model.errors import BadInput, Busy
@@ -57,7 +57,7 @@ def run(settings: MountSettings, announce: Announce, *, foreground: bool) -> Non
         trio.run(_live, settings, announce)
     except BaseExceptionGroup as group:
         _log.error("ended_by_an_error", exc_info=group)
-        raise _first_of(group) from group
+        raise innermost(group) from group
 
 
 def _want_descriptors() -> None:
@@ -66,12 +66,6 @@ def _want_descriptors() -> None:
     wanted = _DESCRIPTORS_WANTED if hard == resource.RLIM_INFINITY else min(hard, _DESCRIPTORS_WANTED)
     if soft != resource.RLIM_INFINITY and soft < wanted:
         resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
-
-
-def _first_of(group: BaseExceptionGroup[BaseException]) -> BaseException:
-    """The error that brought everything down; its siblings are cancellations and followers."""
-    first = group.exceptions[0]
-    return _first_of(first) if isinstance(first, BaseExceptionGroup) else first
 
 
 async def _live(settings: MountSettings, announce: Announce) -> None:

@@ -75,6 +75,44 @@ async def test_a_request_that_breaks_does_not_end_the_daemon(tmp_path: Path) -> 
         assert await ask(tmp_path, "count", to=0) == [{"counted": 0, "done": True}]
 
 
+async def test_an_error_inside_a_nursery_of_a_request_is_its_sentence_too(tmp_path: Path) -> None:
+    async def refuse_deep(request: Message, send: Send) -> Message:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(refuse, request, send)
+        raise AssertionError("unreachable")
+
+    async with serving(tmp_path, refuse_deep=refuse_deep):
+        with pytest.raises(BadInput, match=r"^it is busy$"):
+            await ask(tmp_path, "refuse_deep")
+
+
+async def test_hanging_up_while_a_nursery_of_the_request_talks_does_not_end_the_daemon(tmp_path: Path) -> None:
+    ended = trio.Event()
+
+    async def talk(request: Message, send: Send) -> Message:
+        async def chatter() -> None:
+            while True:
+                await send({"word": "x" * 10_000})
+
+        try:
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(chatter)
+                nursery.start_soon(chatter)
+        finally:
+            ended.set()
+        raise AssertionError("unreachable")
+
+    async with serving(tmp_path, talk=talk, count=count):
+        for _ in range(5):
+            ended = trio.Event()
+            replies = client.converse(tmp_path, "talk")
+            await trio.to_thread.run_sync(next, replies)
+            replies.close()
+            with trio.fail_after(10):
+                await ended.wait()
+        assert await ask(tmp_path, "count", to=0) == [{"counted": 0, "done": True}]
+
+
 async def test_an_unknown_request_and_garbage_are_answered(tmp_path: Path) -> None:
     async with serving(tmp_path):
         with pytest.raises(BadInput, match="does not know"):
