@@ -154,3 +154,23 @@ def test_an_ordinary_user_mounts_and_unmounts_with_fusermount3(base: Path) -> No
     )
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines() == ["fuse.vaultairefs", '"dirty_artifacts": 2', "text", "65534", "more"]
+
+
+@pytest.mark.skipif(shutil.which("setpriv") is None, reason="needs setpriv(1)")
+def test_why_an_ordinary_user_may_not_mount_is_one_sentence(base: Path) -> None:
+    done = script(
+        base,
+        """
+        chown 65534 store
+        mkdir -m 700 home && chown 65534 home
+        mknod -m 666 scratch/fuse c 10 229
+        mount --bind scratch/fuse /dev/fuse
+        caps='--inh-caps +dac_read_search --ambient-caps +dac_read_search'
+        user() { setpriv --reuid 65534 --regid 65534 --clear-groups $caps env HOME=$PWD/home "$@"; }
+        user $VAULTAIREFS mount "file://$PWD/store" mnt || echo "status $?"
+        """,
+    )
+    assert done.stdout == "status 1\n"
+    assert done.stderr == (
+        f"vaultairefs: cannot mount on {base}/mnt: user has no write access to mountpoint {base}/mnt\n"
+    )
