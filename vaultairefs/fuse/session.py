@@ -25,8 +25,9 @@ from vaultairefs.fuse.mounting import MountOptions
 from vaultairefs.model.errors import BadInput, VaultaireError
 from vaultairefs.volume import Volume
 
-TASKS_MAX: Final = 256
-"""Requests under way at once; each that waits for an engine or for room holds one."""
+TASKS_MAX: Final = 128
+"""Requests under way at once: each that waits for an engine or for room holds a task.  libfuse gives every task a
+buffer of 1 MiB, which large writes fill where it may not use a pipe (not root)."""
 
 _log: Final = structlog.get_logger(__name__)
 
