@@ -1,5 +1,6 @@
 """How a mount ends: umount, signals, kill -9; what each leaves in the engine and in the state directory."""
 
+import json
 import os
 import pty
 import signal
@@ -148,6 +149,26 @@ def test_sigterm_detaches_a_busy_mount_and_drains_it_all_the_same(daemon: Daemon
     assert mount_type(daemon.mountpoint) == ""
     with pytest.raises(OSError, match="not connected"):
         os.close(descriptor)
+
+
+def test_a_second_sigint_gives_up_draining_and_the_next_mount_goes_on(daemon: Daemon) -> None:
+    daemon.engine.rmdir()
+    words = [*COMMAND, "mount", "--foreground", f"file://{daemon.engine}", str(daemon.mountpoint)]
+    with small_disk(daemon.engine, 1 << 20):
+        with subprocess.Popen([*words, "-o", f"state={daemon.state}"], stderr=subprocess.PIPE, text=True) as process:
+            assert process.stderr is not None
+            seen = (json.loads(line) for line in process.stderr)
+            assert any(record["event"] == "mounted" for record in seen)
+            (daemon.mountpoint / "file").write_bytes(bytes(4 << 20))
+            process.send_signal(signal.SIGINT)
+            assert any(record["event"] == "unmounted" for record in seen)
+            process.send_signal(signal.SIGINT)
+            assert any(record["event"] == "not_drained" for record in seen)
+            assert process.wait(SECONDS_MAX) == 0
+        subprocess.run(["mount", "-o", "remount,size=16m", str(daemon.engine)], check=True)
+        daemon.mount()
+        daemon.umount()
+        assert (daemon.engine / "file").stat().st_size == 4 << 20
 
 
 def test_after_kill_9_the_next_mount_clears_the_dead_one_and_goes_on(daemon: Daemon) -> None:

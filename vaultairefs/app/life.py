@@ -35,6 +35,9 @@ _log = structlog.get_logger("vaultairefs.life")
 _LAST_WORDS_SECONDS_MAX: Final = 2.0
 """For the replies to those who asked for the end; then the control socket closes."""
 
+_BUSY_SECONDS_MAX: Final = 30.0
+"""How long programs may go on with the files of a mount that is stopped; one that writes all the time never ends."""
+
 _DESCRIPTORS_WANTED: Final = 65536
 
 
@@ -147,7 +150,8 @@ class Life:
                 _log.info("already_stopping", signal=name)
 
     async def stop(self) -> None:
-        """Unmount, lazily when programs use it: then the engine gets everything before their files are cut off."""
+        """Unmount, lazily when programs use it: then they have until it is drained, but not for ever, before their
+        files are cut off.  What they have written is drained in any case, by ``live``."""
         if self.phase is not Phase.MOUNTED:
             return
         self._enter(Phase.DRAINING)
@@ -156,17 +160,18 @@ class Life:
         except Busy as error:
             _log.warning("busy_mount_is_detached", reason=str(error.args[0]))
             await trio.to_thread.run_sync(lambda: mounting.unmount(str(self.settings.mountpoint), lazy=True))
-            await self.drain()
+            with trio.move_on_after(_BUSY_SECONDS_MAX):
+                await self.drain()
             self._serving.cancel()
 
     async def unmount(self) -> None:
         """Ask the kernel to take the mount away; ``Busy`` when programs use it.  ``live`` goes on from there."""
         await trio.to_thread.run_sync(mounting.unmount, str(self.settings.mountpoint))
 
-    async def drain(self) -> bool:
-        """Wait until the engine has everything, or the deadline passes; whether it has."""
+    async def drain(self) -> None:
+        """Wait until the engine has everything, or the deadline passes."""
         if self.settings.read_only:
-            return False
+            return
         async with trio.open_nursery() as nursery:
             nursery.start_soon(service.report_draining, lambda: self.rooms.owed())
             with trio.CancelScope(deadline=self.drain_deadline) as self._draining:
@@ -174,7 +179,6 @@ class Life:
             nursery.cancel_scope.cancel()
         owed = self.rooms.owed()
         _log.info("drained" if not owed.artifacts else "not_drained", left=owed.artifacts, bytes=owed.bytes)
-        return not owed.artifacts
 
     def give_up_draining_at(self, deadline: float) -> None:
         """Drain no longer than that (seconds of trio's clock); what is left is the next mount's."""
