@@ -143,15 +143,19 @@ class Fetcher:
 
     async def _fetch(self, ino: Ino, extent: Extent, *, may_leave: bool = True) -> None:
         """Fetch one extent, following the file when the flusher moves it or gives its version another name."""
-        if not extent.length:
-            return
         body_id = self._make_room(ino, extent.length, may_leave=may_leave)
+        body = self._ledger.begin_body(ino)
+        # A writer may have come since the caller looked: what is local now is newer.
+        gaps = body.present.gaps(extent.offset, min(extent.end, body.base_size)) if not body.complete else []
+        if not gaps:
+            return
+        extent = gaps[0]
         with self._announced(ino, extent):
             while True:
-                body = self._ledger.buffer.find(ino)
-                if body is None or body.body_id != body_id or body.complete:
+                current = self._ledger.buffer.find(ino)
+                if current is None or current.body_id != body_id or current.complete:
                     return  # replaced meanwhile: whoever asked looks again
-                key, path, version = self._source(ino, body)
+                key, path, version = self._source(ino, current)
                 try:
                     with self._ledger.buffer.pinned(ino) as descriptor:
                         count = await self._engine.read(
@@ -181,7 +185,7 @@ class Fetcher:
         body = self._ledger.buffer.find(ino)
         if body is None or body.body_id != body_id:
             return
-        if backlog.is_busy(key) or backlog.is_busy(ino) or self._is_below_a_move(key):
+        if any(backlog.is_busy(name) for name in (key, *backlog.refs_of(ino))) or self._is_below_a_move(key):
             await trio.sleep(_MOVING_SECONDS)
             return
         if self._source(ino, body) != (key, path, version):
