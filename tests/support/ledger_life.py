@@ -54,6 +54,15 @@ class Life:
     def entry(self, random: Random) -> EntryKey | None:
         return pick(random, [ref for inode in self.inodes() for ref in inode.refs])
 
+    def may_overwrite(self, key: EntryKey, ino: Ino) -> bool:
+        """Whether the engine may put ``ino`` there: not over the only copy of something else (flush/ sees to that)."""
+        backlog = self.lab.ledger.backlog
+        ref = backlog.stored(key)
+        if ref is None or ref.ino == ino or not backlog.is_artifact(ref.ino) or len(backlog.refs_of(ref.ino)) > 1:
+            return True
+        body = self.lab.ledger.buffer.find(ref.ino)
+        return body is not None and body.complete
+
     def hold(self, ino: Ino) -> None:
         self.lab.open(ino)
         self.open.append(ino)
@@ -185,7 +194,7 @@ def fetch(life: Life, random: Random) -> None:
 
 def flush(life: Life, random: Random) -> None:
     inode = pick(random, life.inodes())
-    if inode is not None:
+    if inode is not None and life.may_overwrite(inode.refs[0], inode.ino):
         life.lab.flush(inode.ino, late=inode.kind is Kind.FILE and random.random() < 0.3)
 
 
@@ -251,7 +260,7 @@ def conflict(life: Life, random: Random) -> None:
     name = random.choice(NAMES)
     if inode is not None:
         key = inode.refs[0]
-        if life.lab.ledger.namespace.child(key.container, name) is None:
+        if life.lab.ledger.namespace.child(key.container, name) is None and life.may_overwrite(key, inode.ino):
             life.lab.commit(changes.ArtifactConflicted(inode.ino, key.container, key.name, name, life.lab.now()))
 
 
