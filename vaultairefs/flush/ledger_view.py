@@ -71,7 +71,9 @@ class LedgerView:
         inode = self._namespace.find(ino)
         if inode is not None:
             return inode.children is not None
-        return ino in self._desk.removed_containers or bool(self._backlog.stored_children(ino))
+        if ino not in self._desk.removed_containers and self._backlog.stored_children(ino):
+            self._desk.removed_containers.add(ino)  # remembered for when it has been emptied
+        return ino in self._desk.removed_containers
 
     def content_owed(self, ino: Ino) -> bool:
         if not self._backlog.owes_content(ino):
