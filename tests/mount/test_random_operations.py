@@ -42,7 +42,7 @@ def small_daemon() -> Iterator[Daemon]:
 @pytest.mark.parametrize("seed", [11])
 def test_a_file_keeps_its_bytes_through_kills_remounts_and_fresh_state(small_daemon: Daemon, seed: int) -> None:
     """Large enough to be fetched in parts, so that writes meet bytes that are still in the engine."""
-    go_through_lives(small_daemon, seed, lives=4, steps=60)
+    go_through_lives(small_daemon, seed, lives=3, steps=60)
 
 
 @pytest.mark.slow
