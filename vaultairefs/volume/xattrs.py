@@ -6,6 +6,7 @@ others is kept in the mode and read from there.
 Does not: check permissions (the kernel does).
 """
 
+import re
 import stat
 from typing import Final
 
@@ -37,8 +38,8 @@ XATTR_LIST_BYTES_MAX: Final = 65_536
 _TRUSTED: Final = b"trusted."
 _NAMESPACES: Final = (b"user.", _TRUSTED, b"security.")
 _ACLS: Final = (acl.ACCESS, acl.DEFAULT)
-_OURS: Final = b"user.vaultaire."
-"""Names in here belong to the engines; only ``SYNC_XATTR`` is for users."""
+_OURS: Final = re.compile(rb"(user|trusted)\.vaultaire(\..*)?", re.DOTALL)
+"""Names that belong to the engines; only ``SYNC_XATTR`` is for users."""
 
 
 class Xattrs:
@@ -129,7 +130,7 @@ class Xattrs:
 
 
 def _check_namespace(name: bytes) -> None:
-    if name not in _ACLS and not (name.startswith(_NAMESPACES) and not name.endswith(b".")):
+    if name not in _ACLS and (not name.startswith(_NAMESPACES) or name in _NAMESPACES or b"\0" in name):
         raise NotSupported("no such namespace of extended attributes", artifact=name)
 
 
@@ -145,7 +146,7 @@ def _check_ours(name: bytes, value: bytes) -> None:
     if name == SYNC_XATTR:
         if value not in {level.value.encode() for level in SyncLevel}:
             raise InvalidRequest("a sync level is buffered, journaled or stored", artifact=name)
-    elif name.startswith(_OURS):
+    elif _OURS.fullmatch(name):
         raise NotPermitted("this name belongs to the engine", artifact=name)
 
 
