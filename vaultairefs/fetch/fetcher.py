@@ -14,7 +14,7 @@ import trio
 
 from vaultairefs.buffer import Body, Phase
 from vaultairefs.engine.interface import Engine
-from vaultairefs.fetch.windows import WINDOW_BYTES_MAX, ReadAhead
+from vaultairefs.fetch.windows import SMALL_BYTES, WINDOW_BYTES_MAX, ReadAhead
 from vaultairefs.ledger import Ledger
 from vaultairefs.ledger.whereabouts import entry_path
 from vaultairefs.model.changes import BodyEvicted, ExtentsFetched
@@ -99,7 +99,10 @@ class Fetcher:
         body = self._ledger.begin_body(ino)
         if body.has(offset, length):
             return None
-        gaps = body.present.gaps(offset, min(offset + length, body.base_size))
+        start, end = offset, min(offset + length, body.base_size)
+        if body.base_size <= SMALL_BYTES:
+            start, end = 0, body.base_size
+        gaps = body.present.gaps(start, end)
         return gaps[0] if gaps else None
 
     def _free_part(self, ino: Ino, body: Body, start: int, end: int) -> Extent:
@@ -210,6 +213,7 @@ class Fetcher:
         body = self._ledger.buffer.find(ino)
         if body is None or body.body_id != body_id or body.complete:
             return
+        self._ledger.buffer.measure(body)
         if count < min(extent.end, body.base_size) - extent.offset:
             raise Stale("the file is shorter in the engine than its version says", operation="fetch")
         self._ledger.buffer.set_times(ino, self._ledger.namespace.get(ino).mtime_ns)
