@@ -58,10 +58,13 @@ class Life:
         """Whether the engine may put ``ino`` there: not over the only copy of something else (flush/ sees to that)."""
         backlog = self.lab.ledger.backlog
         ref = backlog.stored(key)
-        if ref is None or ref.ino == ino or not backlog.is_artifact(ref.ino) or len(backlog.refs_of(ref.ino)) > 1:
-            return True
-        body = self.lab.ledger.buffer.find(ref.ino)
-        return body is not None and body.complete
+        return ref is None or ref.ino == ino or len(backlog.refs_of(ref.ino)) > 1 or not self.needs_engine(ref.ino)
+
+    def needs_engine(self, ino: Ino) -> bool:
+        """Whether bytes that somebody may still ask for are only in the engine."""
+        body = self.lab.ledger.buffer.find(ino)
+        wanted = self.lab.ledger.backlog.is_artifact(ino) or ino in self.open
+        return wanted and not (body is not None and body.complete)
 
     def hold(self, ino: Ino) -> None:
         self.lab.open(ino)
@@ -234,7 +237,8 @@ def engine_deletes(life: Life, random: Random) -> None:
     spare = [
         (key, ino)
         for key, ino in stored_keys(life)
-        if not backlog.has_name(ino) or (key in backlog.owed_names and len(backlog.refs_of(ino)) > 1)
+        if (not backlog.has_name(ino) and not life.needs_engine(ino))
+        or (key in backlog.owed_names and len(backlog.refs_of(ino)) > 1)
     ]
     found = pick(random, spare)
     if found is not None:
@@ -246,8 +250,9 @@ def entry_vanishes(life: Life, random: Random) -> None:
     clean = [
         (inode.refs[0], inode.ino)
         for inode in life.inodes(Kind.FILE)
-        if len(inode.refs) == 1 and inode.refs[0] not in backlog.owed_names and not backlog.owes_content(inode.ino)
+        if len(inode.refs) == 1 and inode.ino not in life.open and not backlog.owes_content(inode.ino)
     ]
+    clean = [(key, ino) for key, ino in clean if key not in backlog.owed_names]
     found = pick(random, clean)
     if found is not None:
         life.lab.commit(changes.EntryVanished(found[1], found[0].container, found[0].name))

@@ -245,6 +245,10 @@ class Lab:
         assert body is not None
         return body
 
+    def is_local(self, ino: Ino) -> bool:
+        body = self.ledger.buffer.find(ino)
+        return body is not None and body.phase is not Phase.ABSENT
+
     def content(self, ino: Ino) -> bytes:
         """What a program would read: local bytes, and the engine's where they are missing."""
         inode = self.ledger.namespace.get(ino)

@@ -79,8 +79,11 @@ class PowerCutMachine(RuleBasedStateMachine):
         return self.life.lab.ledger._group.through
 
     def contents(self) -> dict[Ino, bytes]:
-        files = {ino for ino, kind in self.life.lab.tree().values() if kind is Kind.FILE}
-        return {ino: self.life.lab.content(ino) for ino in files}
+        """Of every file, and of those without a name that are open: the record of the removal may get lost."""
+        lab = self.life.lab
+        inodes = lab.ledger.namespace.inodes.values()
+        files = [inode.ino for inode in inodes if inode.kind is Kind.FILE and (inode.nlink or lab.is_local(inode.ino))]
+        return {ino: lab.content(ino) for ino in files}
 
     def remember(self) -> None:
         lab = self.life.lab
