@@ -58,7 +58,13 @@ class Life:
         """Whether the engine may put ``ino`` there: not over the only copy of something else (flush/ sees to that)."""
         backlog = self.lab.ledger.backlog
         ref = backlog.stored(key)
-        return ref is None or ref.ino == ino or len(backlog.refs_of(ref.ino)) > 1 or not self.needs_engine(ref.ino)
+        return ref is None or ref.ino == ino or self.is_spare(key, ref.ino)
+
+    def is_spare(self, key: EntryKey, ino: Ino) -> bool:
+        """Whether the engine may lose ``ino`` at this name and nobody misses a byte."""
+        backlog = self.lab.ledger.backlog
+        others = (backlog.stored(other) for other in backlog.refs_of(ino) if other != key)
+        return any(ref is not None and not ref.stale for ref in others) or not self.needs_engine(ino)
 
     def needs_engine(self, ino: Ino) -> bool:
         """Whether bytes that somebody may still ask for are only in the engine."""
