@@ -1,9 +1,8 @@
-"""The command line's promises, each with a real daemon: mounting, unmounting, draining, asking."""
+"""The command line's promises, each with a real daemon: mounting, and asking a volume."""
 
 import csv
 import json
 import os
-import re
 import signal
 import subprocess
 from collections.abc import Iterator
@@ -11,11 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.command_line import LAZY, assert_one_sentence, mount_type, run
 from tests.support.daemon import COMMAND, SECONDS_MAX, Daemon, workshop
-from tests.support.small_disk import small_disk
-
-LAZY = ("flush_delay=1h",)
-"""Nothing reaches the engine by itself."""
 
 
 @pytest.fixture
@@ -30,56 +26,6 @@ def daemon(base: Path) -> Iterator[Daemon]:
     daemon = Daemon(base, options=LAZY)
     yield daemon
     daemon.detach()
-
-
-def run(*arguments: str | Path, **options: object) -> subprocess.CompletedProcess[str]:
-    words = [*COMMAND, *map(str, arguments)]
-    return subprocess.run(words, capture_output=True, text=True, timeout=SECONDS_MAX, **options)  # type: ignore[call-overload, no-any-return]
-
-
-def assert_one_sentence(done: subprocess.CompletedProcess[str], *words: str) -> None:
-    assert done.returncode == 1, done.stderr
-    assert done.stdout == ""
-    assert re.fullmatch(r"vaultairefs: [^\n]+\n", done.stderr), done.stderr
-    assert "Traceback" not in done.stderr
-    for word in words:
-        assert word in done.stderr
-
-
-def mount_type(path: Path) -> str:
-    found = [
-        line.split(" - ")[1].split()[0]
-        for line in Path("/proc/self/mountinfo").read_text().splitlines()
-        if line.split()[4] == str(path)
-    ]
-    return found[-1] if found else ""
-
-
-def wait_for_end(pid: int) -> None:
-    """Until the process is gone; it may be already."""
-    try:
-        descriptor = os.pidfd_open(pid)
-    except ProcessLookupError:
-        return
-    try:
-        import select
-
-        poll = select.poll()
-        poll.register(descriptor, select.POLLIN)
-        assert poll.poll(SECONDS_MAX * 1000)
-    finally:
-        os.close(descriptor)
-
-
-def has_ended(pid: int) -> bool:
-    """Also when nobody has asked for its status yet."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
-    except FileNotFoundError:
-        return True
-
-
-# mount
 
 
 def test_when_mount_returns_the_volume_answers_and_the_daemon_has_left_the_terminal(daemon: Daemon) -> None:
@@ -199,6 +145,40 @@ def test_a_read_only_mount_writes_nothing_to_the_engine(daemon: Daemon) -> None:
     assert snapshot() == before
 
 
+def test_a_memory_volume_works_until_it_is_unmounted(daemon: Daemon) -> None:
+    assert run("mount", "memory:", daemon.mountpoint, "-o", f"state={daemon.state},flush_delay=0").returncode == 0
+    (daemon.mountpoint / "file").write_text("text")
+    assert run("flush", daemon.mountpoint).returncode == 0
+    assert (daemon.mountpoint / "file").read_text() == "text"
+    assert daemon.status()["engine"].startswith("memory:")
+    daemon.umount()
+
+
+def test_tenants_of_one_directory_do_not_see_each_other(daemon: Daemon) -> None:
+    for tenant in ("red", "blue"):
+        daemon.options = ["flush_delay=0", f"tenant={tenant}"]
+        daemon.state = daemon.state.with_name(f"state-{tenant}")
+        daemon.mount()
+        assert list(daemon.mountpoint.iterdir()) == []
+        (daemon.mountpoint / "mine").write_text(tenant)
+        assert daemon.status()["tenant"] == tenant
+        daemon.umount()
+        assert (daemon.engine / f"t-{tenant}" / "mine").read_text() == tenant
+
+
+def test_uid_gid_and_umask_say_whose_the_entries_of_the_store_are(daemon: Daemon) -> None:
+    stored = daemon.engine / "file"
+    stored.write_text("text")
+    stored.chmod(0o666)
+    daemon.options += ["uid=1234", "gid=4321", "umask=027"]
+    daemon.mount()
+    seen = (daemon.mountpoint / "file").stat()
+    assert (seen.st_uid, seen.st_gid, seen.st_mode & 0o777) == (1234, 4321, 0o640)
+    daemon.umount()
+    kept = stored.stat()
+    assert (kept.st_uid, kept.st_gid, kept.st_mode & 0o777) == (0, 0, 0o666)
+
+
 def test_the_foreground_logs_to_stderr_and_sigint_ends_it_drained(daemon: Daemon) -> None:
     words = [*COMMAND, "mount", "--foreground", f"file://{daemon.engine}", str(daemon.mountpoint)]
     options = ["-o", f"state={daemon.state},flush_delay=1h"]
@@ -218,152 +198,6 @@ def test_the_foreground_logs_to_stderr_and_sigint_ends_it_drained(daemon: Daemon
 def test_supervise_is_for_daemons(daemon: Daemon) -> None:
     done = run("mount", "--foreground", f"file://{daemon.engine}", daemon.mountpoint, "-o", "supervise")
     assert_one_sentence(done, "supervise")
-
-
-# umount
-
-
-def test_umount_returns_when_the_engine_has_everything_and_the_daemon_has_ended(daemon: Daemon) -> None:
-    daemon.mount()
-    pid = daemon.status()["pid"]
-    (daemon.mountpoint / "sub").mkdir()
-    (daemon.mountpoint / "sub" / "file").write_bytes(b"x" * 3_000_000)
-    assert not (daemon.engine / "sub").exists()
-    done = run("umount", daemon.mountpoint)
-    assert done.returncode == 0, done.stderr
-    assert (daemon.engine / "sub" / "file").read_bytes() == b"x" * 3_000_000
-    assert mount_type(daemon.mountpoint) == ""
-    assert has_ended(pid)
-
-
-def test_umount_without_draining_keeps_everything_for_the_next_mount(daemon: Daemon) -> None:
-    daemon.mount()
-    (daemon.mountpoint / "file").write_text("bytes")
-    assert run("umount", "--no-drain", daemon.mountpoint).returncode == 0
-    assert not (daemon.engine / "file").exists()
-    assert mount_type(daemon.mountpoint) == ""
-    daemon.mount()
-    assert (daemon.mountpoint / "file").read_text() == "bytes"
-    daemon.umount()
-    assert (daemon.engine / "file").read_text() == "bytes"
-
-
-def test_umount_gives_up_draining_after_its_timeout_and_loses_nothing(daemon: Daemon) -> None:
-    daemon.engine.rmdir()
-    content = os.urandom(4 << 20)
-    with small_disk(daemon.engine, 1 << 20):
-        daemon.mount()
-        (daemon.mountpoint / "file").write_bytes(content)
-        done = run("umount", daemon.mountpoint, "--timeout", "1.5")
-        assert_one_sentence(done, "changes not in the engine", str(daemon.state))
-        assert mount_type(daemon.mountpoint) == ""
-        subprocess.run(["mount", "-o", "remount,size=16m", str(daemon.engine)], check=True)
-        daemon.mount()
-        daemon.umount()
-        assert (daemon.engine / "file").read_bytes() == content
-
-
-def test_a_flush_failure_is_shown_until_it_is_over(daemon: Daemon) -> None:
-    daemon.engine.rmdir()
-    with small_disk(daemon.engine, 1 << 20):
-        daemon.mount()
-        (daemon.mountpoint / "file").write_bytes(os.urandom(4 << 20))
-        assert run("flush", daemon.mountpoint / "file", "--timeout", "2").returncode == 1
-        status = daemon.status()
-        assert status["flush_errors"]
-        assert status["dirty_artifacts"] == 2, "the file, and its container's times"
-        assert status["dirty_bytes"] == 4 << 20
-        subprocess.run(["mount", "-o", "remount,size=16m", str(daemon.engine)], check=True)
-        daemon.flush()
-        assert daemon.status()["dirty_artifacts"] == 0
-        daemon.umount()
-
-
-def test_a_busy_mount_stays_and_goes_on_working(daemon: Daemon) -> None:
-    daemon.mount()
-    with (daemon.mountpoint / "file").open("w") as file:
-        assert_one_sentence(run("umount", daemon.mountpoint), str(daemon.mountpoint), "in use")
-        assert_one_sentence(run("umount", "--no-drain", daemon.mountpoint), "in use")
-        file.write("still here")
-    assert mount_type(daemon.mountpoint) == "fuse.vaultairefs"
-    assert run("umount", daemon.mountpoint).returncode == 0
-    assert (daemon.engine / "file").read_text() == "still here"
-
-
-def test_umount_of_something_else_is_refused(base: Path) -> None:
-    assert_one_sentence(run("umount", base), "not a mounted vaultairefs volume")
-    assert_one_sentence(run("umount", "/proc"), "not a mounted vaultairefs volume")
-    assert Path("/proc/self").exists()
-
-
-# signals and crashes
-
-
-def test_sigterm_drains_and_another_one_does_not_hurry_it(daemon: Daemon) -> None:
-    daemon.mount()
-    pid = daemon.status()["pid"]
-    for number in range(100):
-        (daemon.mountpoint / str(number)).write_text(str(number))
-    os.kill(pid, signal.SIGTERM)
-    for _ in range(3):
-        try:
-            os.kill(pid, signal.SIGTERM)
-        except ProcessLookupError:
-            break
-    wait_for_end(pid)
-    assert {path.name for path in daemon.engine.iterdir() if path.name.isdigit()} == set(map(str, range(100)))
-    assert mount_type(daemon.mountpoint) == ""
-    assert daemon.log()[-1]["event"] == "ended"
-
-
-def test_sigterm_detaches_a_busy_mount_and_drains_it_all_the_same(daemon: Daemon) -> None:
-    daemon.mount()
-    pid = daemon.status()["pid"]
-    descriptor = os.open(daemon.mountpoint / "file", os.O_WRONLY | os.O_CREAT)
-    os.write(descriptor, b"written")
-    os.kill(pid, signal.SIGTERM)
-    wait_for_end(pid)
-    assert (daemon.engine / "file").read_text() == "written"
-    assert mount_type(daemon.mountpoint) == ""
-    with pytest.raises(OSError, match="not connected"):
-        os.close(descriptor)
-
-
-def test_after_kill_9_the_next_mount_clears_the_dead_one_and_goes_on(daemon: Daemon) -> None:
-    daemon.mount()
-    pid = daemon.status()["pid"]
-    (daemon.mountpoint / "file").write_text("kept")
-    os.kill(pid, signal.SIGKILL)
-    wait_for_end(pid)
-    assert_one_sentence(run("status", daemon.mountpoint), "gone", str(daemon.state))
-    daemon.mount()
-    assert (daemon.mountpoint / "file").read_text() == "kept"
-    assert daemon.status()["recovered"]["changes_replayed"] > 0
-    daemon.umount()
-    assert (daemon.engine / "file").read_text() == "kept"
-
-
-def test_umount_clears_a_dead_mount_and_says_so(daemon: Daemon) -> None:
-    daemon.mount()
-    pid = daemon.status()["pid"]
-    os.kill(pid, signal.SIGKILL)
-    wait_for_end(pid)
-    assert_one_sentence(run("umount", daemon.mountpoint), "dead", str(daemon.state))
-    assert mount_type(daemon.mountpoint) == ""
-
-
-def test_a_supervised_daemon_that_is_killed_leaves_no_dead_mount(daemon: Daemon) -> None:
-    daemon.options.append("supervise")
-    daemon.mount()
-    pid = daemon.status()["pid"]
-    watcher = int(Path(f"/proc/{pid}/stat").read_text().split()[3])
-    os.kill(pid, signal.SIGKILL)
-    wait_for_end(watcher)
-    assert mount_type(daemon.mountpoint) == ""
-    assert list(daemon.mountpoint.iterdir()) == []
-
-
-# flush, status, events, doctor
 
 
 def test_flush_waits_for_a_file_a_directory_or_everything(daemon: Daemon) -> None:

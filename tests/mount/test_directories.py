@@ -33,7 +33,7 @@ def test_a_listing_tells_kind_and_inode_of_each_entry(place: Path) -> None:
 
 
 def test_thousands_of_entries_are_listed_each_once(place: Path) -> None:
-    names = {b"entry-%05d" % number for number in range(3000)}
+    names = {b"entry-%05d" % number for number in range(1500)}
     for name in names:
         os.close(os.open(name, os.O_CREAT | os.O_WRONLY))
     listed = os.listdir(b".")
@@ -43,8 +43,8 @@ def test_thousands_of_entries_are_listed_each_once(place: Path) -> None:
 
 def test_entries_that_stay_are_listed_once_while_others_come_and_go(place: Path) -> None:
     """readdir(3): whether a name that comes or goes meanwhile is listed is open, the others must be, once."""
-    staying = {b"stay-%04d" % number for number in range(500)}
-    leaving = [b"leave-%04d" % number for number in range(500)]
+    staying = {b"stay-%04d" % number for number in range(300)}
+    leaving = [b"leave-%04d" % number for number in range(300)]
     for name in [*staying, *leaving]:
         os.close(os.open(name, os.O_CREAT | os.O_WRONLY))
     seen: list[bytes] = []
@@ -59,7 +59,7 @@ def test_entries_that_stay_are_listed_once_while_others_come_and_go(place: Path)
 
 
 def test_removing_while_listing_empties_a_directory_in_one_pass(place: Path) -> None:
-    for number in range(700):
+    for number in range(400):
         os.close(os.open(f"f{number}", os.O_CREAT | os.O_WRONLY))
     with DirectoryStream(".") as stream:
         while (name := stream.read()) is not None:

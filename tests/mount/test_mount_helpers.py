@@ -136,7 +136,7 @@ def test_an_ordinary_user_mounts_and_unmounts_with_fusermount3(base: Path) -> No
         mknod -m 666 scratch/fuse c 10 229
         mount --bind scratch/fuse /dev/fuse
         mkdir -m 700 home && chown 65534:65534 home
-        # The interpreter may lie where only root can read.
+        # The interpreter may lie where only root can read: umount(8) itself would drop this capability.
         caps='--inh-caps +dac_read_search --ambient-caps +dac_read_search'
         user() { setpriv --reuid 65534 --regid 65534 --clear-groups $caps env HOME=$PWD/home "$@"; }
         user $VAULTAIREFS mount "file://$PWD/store" mnt -o flush_delay=1h
@@ -148,9 +148,29 @@ def test_an_ordinary_user_mounts_and_unmounts_with_fusermount3(base: Path) -> No
         stat -c %u store/file
         user $VAULTAIREFS mount "file://$PWD/store" mnt -o flush_delay=1h
         user sh -c 'echo more >mnt/file'
-        user umount mnt
+        user umount.fuse.vaultairefs $PWD/mnt
         cat store/file
         """,
     )
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines() == ["fuse.vaultairefs", '"dirty_artifacts": 2', "text", "65534", "more"]
+
+
+@pytest.mark.skipif(shutil.which("setpriv") is None, reason="needs setpriv(1)")
+def test_why_an_ordinary_user_may_not_mount_is_one_sentence(base: Path) -> None:
+    done = script(
+        base,
+        """
+        chown 65534 store
+        mkdir -m 700 home && chown 65534 home
+        mknod -m 666 scratch/fuse c 10 229
+        mount --bind scratch/fuse /dev/fuse
+        caps='--inh-caps +dac_read_search --ambient-caps +dac_read_search'
+        user() { setpriv --reuid 65534 --regid 65534 --clear-groups $caps env HOME=$PWD/home "$@"; }
+        user $VAULTAIREFS mount "file://$PWD/store" mnt || echo "status $?"
+        """,
+    )
+    assert done.stdout == "status 1\n"
+    assert done.stderr == (
+        f"vaultairefs: cannot mount on {base}/mnt: user has no write access to mountpoint {base}/mnt\n"
+    )

@@ -1,19 +1,19 @@
 """Builds the rooms of one mount in the only order there is, from the ground up, and closes them from the top down.
 
-Promise: whatever fails on the way is undone; after a good end the state directory is marked clean.
+Promise: whatever fails on the way is undone; the state directory is marked clean exactly when the ledger could write
+everything down, whatever else went wrong.
 """
 
 import contextlib
 import os
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from functools import partial
+from collections.abc import AsyncIterator, Mapping
 from typing import Final, NamedTuple, cast
 
 import trio
 
 from vaultairefs.app import logs
+from vaultairefs.app.adjusted import Adjusted
 from vaultairefs.app.counting import Counting
-from vaultairefs.app.ownership import Owned
 from vaultairefs.app.service import OwedSummary
 from vaultairefs.config.settings import MountSettings
 from vaultairefs.disk.state_directory import StateDirectory
@@ -26,11 +26,10 @@ from vaultairefs.fuse import errno_map
 from vaultairefs.fuse.mounting import MountOptions
 from vaultairefs.ledger import Ledger
 from vaultairefs.model.errors import BadInput, TimedOut, VaultaireError
-from vaultairefs.model.values import Ino
+from vaultairefs.model.values import ROOT, Ino
 from vaultairefs.volume import SyncLevel, Volume
 
 _PROBE_SECONDS_MAX: Final = 60.0
-_IN_FLIGHT_BYTES: Final = 256 << 20
 
 
 class Rooms(NamedTuple):
@@ -76,31 +75,31 @@ async def open_rooms(settings: MountSettings) -> AsyncIterator[Rooms]:
     """Everything but the mount itself; ``BadInput`` in one sentence when it cannot be had."""
     counting = Counting(open_engine(settings.spec, settings.tenant))
     engine = await _made_usable(settings, cast(Engine, counting))
-    async with contextlib.AsyncExitStack() as stack:
-        stack.push_async_callback(_shielded, engine.close)
+    clean = False
+    try:
         state = await trio.to_thread.run_sync(StateDirectory.open, settings.state_directory, engine.identity)
-        stack.push_async_exit(partial(_close_state, state))
-        logs.add_file(state.path, settings.log_format)
-        ledger = await Ledger.open(
-            state,
-            tenant=settings.tenant or "",
-            root_owner=(os.geteuid(), os.getegid()),
-            buffer_size=settings.buffer_size,
-        )
-        stack.push_async_callback(_shielded, ledger.close)
-        yield _furnish(settings, state, engine, counting.counts, ledger)
-
-
-async def _close_state(state: StateDirectory, kind: object, error: BaseException | None, trace: object) -> None:
-    """Unlock; only an end without an error is a clean one."""
-    with trio.CancelScope(shield=True):
-        await trio.to_thread.run_sync(lambda: state.close(clean=error is None))
-
-
-async def _shielded(close: Callable[[], Awaitable[None]]) -> None:
-    """Close also when the whole mount was cancelled."""
-    with trio.CancelScope(shield=True):
-        await close()
+        try:
+            logs.add_file(state.path, settings.log_format)
+            ledger = await Ledger.open(
+                state,
+                tenant=settings.tenant or "",
+                root_owner=(os.geteuid(), os.getegid()),
+                buffer_size=settings.buffer_size,
+            )
+            try:
+                rooms = _furnish(settings, state, engine, counting.counts, ledger)
+                await rooms.discovery.ensure_listed(ROOT)  # stat of the mount point shows the engine's own root
+                yield rooms
+            finally:
+                with trio.CancelScope(shield=True):
+                    await ledger.close()
+                    clean = True
+        finally:
+            with trio.CancelScope(shield=True):
+                await trio.to_thread.run_sync(lambda: state.close(clean=clean))
+    finally:
+        with trio.CancelScope(shield=True):
+            await engine.close()
 
 
 async def _made_usable(settings: MountSettings, engine: Engine) -> Engine:
@@ -114,9 +113,15 @@ async def _made_usable(settings: MountSettings, engine: Engine) -> Engine:
         if isinstance(error, BadInput):
             raise
         raise BadInput(f"{settings.spec} cannot be used: {error.args[0]}") from error
-    if settings.uid is None and settings.gid is None and settings.umask is None:
+    adjustments = {
+        "uid": settings.uid,
+        "gid": settings.gid,
+        "umask": settings.umask,
+        "chunk_bytes": settings.chunk_size,
+    }
+    if all(value is None for value in adjustments.values()):
         return engine
-    return cast(Engine, Owned(engine, uid=settings.uid, gid=settings.gid, umask=settings.umask))
+    return cast(Engine, Adjusted(engine, **adjustments))
 
 
 def _furnish(
@@ -130,7 +135,6 @@ def _furnish(
         fetcher,
         flush_delay=settings.flush_delay,
         flush_workers=settings.flush_workers,
-        in_flight_bytes=_IN_FLIGHT_BYTES,
         conflict=settings.conflict,
         mount_id=state.mount_id,
     )

@@ -8,12 +8,11 @@ from typing import Any, Final
 
 from vaultairefs.engine.interface import Engine
 
-_VERBS: Final = frozenset(
-    (
-        "stat list read put begin_upload put_chunk commit_upload abort_upload list_uploads set_attributes move link "
-        "delete create_container delete_container usage"
-    ).split()
+_VERBS: Final = (
+    "stat list read put begin_upload put_chunk commit_upload abort_upload list_uploads set_attributes move link "
+    "delete create_container delete_container usage"
 )
+VERBS: Final = frozenset(_VERBS.split())
 
 
 class Counting:
@@ -25,7 +24,7 @@ class Counting:
 
     def __getattr__(self, name: str) -> Any:
         value = getattr(self._engine, name)
-        if name not in _VERBS:
+        if name not in VERBS:
             return value
         counted = self._counted(name, value)
         self.__dict__[name] = counted  # found without this detour from now on

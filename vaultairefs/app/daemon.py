@@ -16,8 +16,7 @@ from collections.abc import Callable
 from typing import Final, NoReturn
 
 from vaultairefs.disk.mount_table import FILESYSTEM_TYPE, topmost
-from vaultairefs.disk.os_errors import translate
-from vaultairefs.model.errors import BadInput, Unavailable, VaultaireError
+from vaultairefs.model.errors import BadInput, VaultaireError
 
 Announce = Callable[[], None]
 """Called once by the daemon, when its mount answers."""
@@ -56,14 +55,10 @@ def clear_dead_mount(mountpoint: str) -> bool:
     top = topmost(mountpoint)
     if top is None or top.filesystem_type != FILESYSTEM_TYPE:
         return False
-    try:
-        os.statvfs(mountpoint)  # a stat could be answered from the kernel's cache
-        return False
-    except OSError as error:
-        if not isinstance(translate(error, operation="statfs"), Unavailable):
-            return False
     from vaultairefs.fuse import mounting  # only now: a watcher that has nothing to do stays small
 
+    if not mounting.is_dead(mountpoint):
+        return False
     mounting.unmount(mountpoint, lazy=True)
     return True
 
@@ -78,6 +73,7 @@ def sentence(error: BaseException) -> str:
 def _child(run: Callable[[Announce], None], writer: int, watched_mountpoint: str | None) -> NoReturn:
     status = 1
     try:
+        _close_what_others_left_open()
         if watched_mountpoint is not None:
             _stay_behind_as_watcher(watched_mountpoint, writer)
         _point_at_null(0)
@@ -118,6 +114,17 @@ def _stay_behind_as_watcher(mountpoint: str, writer: int) -> None:
             clear_dead_mount(mountpoint)
     finally:
         os._exit(0)
+
+
+def _close_what_others_left_open() -> None:
+    """Descriptors that came with exec(2): a pipe or lock of the caller would live as long as the daemon."""
+    for name in os.listdir("/proc/self/fd"):
+        descriptor = int(name)
+        try:
+            if descriptor > 2 and os.get_inheritable(descriptor):
+                os.close(descriptor)
+        except OSError:
+            continue  # the descriptor of this very listing is closed by now
 
 
 def _point_at_null(*descriptors: int) -> None:

@@ -11,6 +11,7 @@ leaves the rest to the next mount.
 import enum
 import math
 import os
+import resource
 import signal
 from collections.abc import AsyncIterable, Callable
 from pathlib import Path
@@ -24,14 +25,20 @@ from vaultairefs.app.daemon import Announce
 from vaultairefs.config import environment
 from vaultairefs.config.settings import MountSettings
 from vaultairefs.control import mounts, server
+from vaultairefs.control.server import ControlServer, innermost
 from vaultairefs.disk.mount_table import topmost
 from vaultairefs.fuse import mounting, session
 from vaultairefs.model.errors import BadInput, Busy
 
 _log = structlog.get_logger("vaultairefs.life")
 
-_LAST_WORDS_SECONDS: Final = 0.05
-"""For the reply to whoever asked for the end; the control socket closes after it."""
+_LAST_WORDS_SECONDS_MAX: Final = 2.0
+"""For the replies to those who asked for the end; then the control socket closes."""
+
+_BUSY_SECONDS_MAX: Final = 30.0
+"""How long programs may go on with the files of a mount that is stopped; one that writes all the time never ends."""
+
+_DESCRIPTORS_WANTED: Final = 65536
 
 
 class Phase(enum.Enum):
@@ -47,16 +54,21 @@ class Phase(enum.Enum):
 def run(settings: MountSettings, announce: Announce, *, foreground: bool) -> None:
     """Live until unmounted; ``BadInput`` when the mount cannot be made.  ``announce`` is called when it answers."""
     logs.configure(settings.log_format, to_stderr=foreground)
+    os.umask(0o022)
+    _want_descriptors()
     try:
         trio.run(_live, settings, announce)
     except BaseExceptionGroup as group:
-        raise _first_of(group) from group
+        _log.error("ended_by_an_error", exc_info=group)
+        raise innermost(group) from group
 
 
-def _first_of(group: BaseExceptionGroup[BaseException]) -> BaseException:
-    """The error that brought everything down; its siblings are cancellations and followers."""
-    first = group.exceptions[0]
-    return _first_of(first) if isinstance(first, BaseExceptionGroup) else first
+def _want_descriptors() -> None:
+    """Bodies are kept open: as many as this process may without asking anybody."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = _DESCRIPTORS_WANTED if hard == resource.RLIM_INFINITY else min(hard, _DESCRIPTORS_WANTED)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 async def _live(settings: MountSettings, announce: Announce) -> None:
@@ -95,11 +107,11 @@ class Life:
         mounting.prepare_mountpoint(str(self.settings.mountpoint))
         async with build.open_rooms(self.settings) as self.rooms, trio.open_nursery() as nursery:
             self._stopping = lambda: nursery.start_soon(self.stop)
-            listener = server.listen(self.rooms.state.path)
+            control = ControlServer(server.listen(self.rooms.state.path), verbs.verbs_of(self))
             nursery.start_soon(self.rooms.ledger.run)
             if not self.settings.read_only:
                 nursery.start_soon(self.rooms.flusher.run)
-            nursery.start_soon(server.serve, listener, verbs.verbs_of(self))
+            nursery.start_soon(control.run)
             try:
                 with self._serving:
                     await session.serve(
@@ -112,7 +124,8 @@ class Life:
                 self._enter(Phase.UNMOUNTED)
                 await self.drain()
                 self.drained.set()
-                await trio.sleep(_LAST_WORDS_SECONDS)
+                with trio.move_on_after(_LAST_WORDS_SECONDS_MAX):
+                    await control.finish()
                 self._enter(Phase.ENDED)
             finally:
                 self._unregister()
@@ -137,7 +150,8 @@ class Life:
                 _log.info("already_stopping", signal=name)
 
     async def stop(self) -> None:
-        """Unmount, lazily when programs use it: then the engine gets everything before their files are cut off."""
+        """Unmount, lazily when programs use it: then they have until it is drained, but not for ever, before their
+        files are cut off.  What they have written is drained in any case, by ``live``."""
         if self.phase is not Phase.MOUNTED:
             return
         self._enter(Phase.DRAINING)
@@ -146,17 +160,18 @@ class Life:
         except Busy as error:
             _log.warning("busy_mount_is_detached", reason=str(error.args[0]))
             await trio.to_thread.run_sync(lambda: mounting.unmount(str(self.settings.mountpoint), lazy=True))
-            await self.drain()
+            with trio.move_on_after(_BUSY_SECONDS_MAX):
+                await self.drain()
             self._serving.cancel()
 
     async def unmount(self) -> None:
         """Ask the kernel to take the mount away; ``Busy`` when programs use it.  ``live`` goes on from there."""
         await trio.to_thread.run_sync(mounting.unmount, str(self.settings.mountpoint))
 
-    async def drain(self) -> bool:
-        """Wait until the engine has everything, or the deadline passes; whether it has."""
+    async def drain(self) -> None:
+        """Wait until the engine has everything, or the deadline passes."""
         if self.settings.read_only:
-            return False
+            return
         async with trio.open_nursery() as nursery:
             nursery.start_soon(service.report_draining, lambda: self.rooms.owed())
             with trio.CancelScope(deadline=self.drain_deadline) as self._draining:
@@ -164,7 +179,6 @@ class Life:
             nursery.cancel_scope.cancel()
         owed = self.rooms.owed()
         _log.info("drained" if not owed.artifacts else "not_drained", left=owed.artifacts, bytes=owed.bytes)
-        return not owed.artifacts
 
     def give_up_draining_at(self, deadline: float) -> None:
         """Drain no longer than that (seconds of trio's clock); what is left is the next mount's."""

@@ -10,7 +10,7 @@ from vaultairefs.backlog.debts import Owed, StoredRef
 from vaultairefs.backlog.doubts import Doubts
 from vaultairefs.backlog.flights import Flights
 from vaultairefs.model.changes import Change
-from vaultairefs.model.values import ROOT, STAGING, EntryKey, Ino, Kind, Sequence
+from vaultairefs.model.values import ROOT, STAGING, EntryKey, Ino, Kind, Sequence, Version
 
 ROOT_KEY: Final = EntryKey(ROOT, b"")
 
@@ -101,11 +101,11 @@ class Backlog(StoredTree):
         *,
         clock: Callable[[], float],
         kind_of_named: Callable[[Ino], Kind | None],
-        unstored: Callable[[Ino], None] = lambda ino: None,
+        left_in_engine: Callable[[Ino, set[Version]], None] = lambda ino, versions: None,
     ) -> None:
         """``kind_of_named``: what a live inode with a name is, None for all others.
 
-        ``unstored`` is told of an inode with a name that the engine holds nowhere any more.
+        ``unstored`` is told of an inode that the engine holds nowhere any more.
         """
         super().__init__()
         self.owed_names: dict[EntryKey, Ino | None] = {}
@@ -113,7 +113,7 @@ class Backlog(StoredTree):
         self.owed_inos: dict[Ino, Owed] = {}
         self.doubts = Doubts()
         self.clock = clock
-        self.unstored = unstored
+        self.left_in_engine = left_in_engine
         self._kind_of_named = kind_of_named
         self._wakeup: trio.Event | None = None
 

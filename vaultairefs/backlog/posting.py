@@ -96,10 +96,11 @@ def _store(log: "Backlog", key: EntryKey, ref: StoredRef | None) -> StoredRef | 
 
 
 def _owe_again(log: "Backlog", ino: Ino) -> None:
-    """What the engine holds at no name at all is owed whole, where programs can still reach it."""
-    if ino != ROOT and not log.refs_of(ino) and log.has_name(ino):
+    """A stored name of the inode is gone; if it was the last one, all of it is owed where programs can reach it."""
+    versions = {ref.version for key in log.refs_of(ino) if (ref := log.stored(key)) is not None}
+    if ino != ROOT and not versions and log.has_name(ino):
         log.owe(ino, content=log.is_artifact(ino), attributes=True)
-        log.unstored(ino)
+    log.left_in_engine(ino, versions)
 
 
 def _discovered(log: "Backlog", change: changes.ArtifactDiscovered) -> None:

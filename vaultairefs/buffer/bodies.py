@@ -7,7 +7,7 @@ from vaultairefs.buffer import posting
 from vaultairefs.buffer.body import NO_BODY, Body, BodyFile, Phase
 from vaultairefs.model.changes import Change
 from vaultairefs.model.errors import InvalidRequest
-from vaultairefs.model.values import Ino, Sequence
+from vaultairefs.model.values import Ino, Sequence, Version
 
 
 class Dead(NamedTuple):
@@ -100,10 +100,10 @@ class Bodies:
         if not body.handles:
             del self._bodies[ino]
 
-    def detach(self, ino: Ino) -> None:
-        """The engine holds no version of the inode any more."""
+    def keep_base(self, ino: Ino, versions: set[Version]) -> None:
+        """The engine holds only these versions of the inode any more: a body of another one stands for itself."""
         body = self._bodies.get(ino)
-        if body is not None:
+        if body is not None and body.complete and body.base_version not in versions:
             posting.detach(body)
 
     def evictable(self, bytes_wanted: int) -> list[Ino]:

@@ -123,7 +123,6 @@ def _conflicted(bodies: "Bodies", sequence: Sequence, change: changes.ArtifactCo
         return
     body.unflushed = True
     if body.complete:
-        detach(body)
         body.dirty.add(0, body.size)
 
 
@@ -139,10 +138,9 @@ def _synced(bodies: "Bodies", sequence: Sequence, change: changes.BodySynced) ->
 
 
 def detach(body: Body) -> None:
-    """The engine holds no version of it any more: a complete body stands for itself."""
-    if body.complete:
-        body.base_version, body.base_size = ABSENT, 0
-        body.durable.clear()
+    """Let a complete body stand for itself: there is nothing in the engine to fall back to."""
+    body.base_version, body.base_size = ABSENT, 0
+    body.durable.clear()
 
 
 _HANDLERS: Final[dict[type, Callable[["Bodies", Sequence, Any], None]]] = {

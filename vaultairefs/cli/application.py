@@ -32,6 +32,9 @@ def run() -> None:
     except VaultaireError as error:
         print(f"vaultairefs: {error.args[0]}", file=sys.stderr)
         sys.exit(1)
+    except OSError as error:
+        print(f"vaultairefs: {error.filename or 'the system'}: {error.strerror or error}", file=sys.stderr)
+        sys.exit(1)
     except KeyboardInterrupt:
         sys.exit(130)
 

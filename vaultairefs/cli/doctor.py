@@ -3,6 +3,7 @@
 Promise: looks, and changes nothing; a line per finding, exit status 1 when one of them keeps a mount from working.
 """
 
+import importlib
 import os
 import platform
 import shutil
@@ -72,7 +73,7 @@ def _device() -> Finding:
 
 def _pyfuse3() -> Finding:
     try:
-        import pyfuse3  # noqa: F401  (whether its extension finds libfuse here is the question)
+        importlib.import_module("vaultairefs.fuse.session")
     except ImportError as error:
         return Finding("fail", f"pyfuse3 cannot be loaded: {error}")
     return Finding("ok", f"pyfuse3 {metadata.version('pyfuse3')}")

@@ -50,8 +50,11 @@ def all_volumes() -> list[Located]:
 
 def state_directory_of(directory: Path) -> Path:
     """The state directory of a mounted volume; a state directory stands for itself."""
-    if (directory / "identity.json").is_file() and (directory / "events").is_dir():
-        return directory
+    try:
+        if (directory / "identity.json").is_file() and (directory / "events").is_dir():
+            return directory
+    except OSError as error:
+        raise BadInput(f"{directory}: {error.strerror}") from error
     return volume_at(directory).state_directory
 
 

@@ -11,7 +11,7 @@ from vaultairefs.control.protocol import Message
 from vaultairefs.model.errors import BadInput, TimedOut, Unavailable
 
 _END_SECONDS_MAX = 60.0
-"""How long a daemon that has drained, or need not, may take to close its state directory."""
+"""How long, where somebody cares, a daemon that need not drain may take to sync and close its state directory."""
 
 
 def unmount_volume(directory: Path, *, timeout_seconds: float | None, drain: bool) -> None:
@@ -36,7 +36,7 @@ def unmount_volume(directory: Path, *, timeout_seconds: float | None, drain: boo
                 progress.show(last)
         except Unavailable:
             pass  # it ended between two replies; what it left is in the last one
-        if not process.wait(_END_SECONDS_MAX):
+        if not process.wait(None if timeout_seconds is None else _END_SECONDS_MAX):
             raise TimedOut(f"{directory} is unmounted, but its daemon did not end within {_END_SECONDS_MAX:.0f} s")
     left = int(last.get("dirty_artifacts", 0))
     if left and drain:

@@ -47,12 +47,18 @@ def converse(
 
 
 def connect(state_directory: Path) -> socket.socket:
-    """A connection to the control socket; by way of a directory descriptor, as socket paths end at 107 bytes."""
+    """A connection to the control socket, by way of a directory descriptor, as socket paths end at 107 bytes.
+
+    ``Unavailable`` when nobody listens, ``BadInput`` when the socket is somebody else's.
+    """
     link = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
     directory = -1
     try:
         directory = os.open(state_directory, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
         link.connect(f"/proc/self/fd/{directory}/{SOCKET_NAME}")
+    except PermissionError as error:
+        link.close()
+        raise BadInput("only the owner of this mount and root may ask its daemon") from error
     except OSError as error:
         link.close()
         raise Unavailable(f"no daemon answers in {state_directory}: {error.strerror}") from error

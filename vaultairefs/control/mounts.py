@@ -56,10 +56,14 @@ def mount_containing(path: Path) -> KernelMount:
 
 
 def register(directory: Path, state_id: str, record: MountRecord) -> Path:
-    """Write the record of a mount that answers; returns the file to remove at the end."""
+    """Write the record of a mount that answers; returns the file to remove at the end.
+
+    Records of daemons that were killed, and whose mounts are gone, are swept out.
+    """
     target = directory / f"{state_id}.json"
     with translated("register"):
         directory.mkdir(mode=0o755, parents=True, exist_ok=True)
+        _sweep(directory)
         durable.replace_file(target, json.dumps(record._asdict()).encode())
     return target
 
@@ -87,6 +91,22 @@ def record_of(mount: KernelMount, directories: Iterable[Path]) -> MountRecord | 
         if record.mount == mount.mountpoint and record.device == mount.device:
             return record
     return None
+
+
+def _sweep(directory: Path) -> None:
+    mounted = {(mount.mountpoint, mount.device) for mount in mount_table.kernel_mounts()}
+    for file in directory.glob("*.json"):
+        record = _read(file)
+        if record is not None and (record.mount, record.device) not in mounted and not _lives(record.pid):
+            file.unlink(missing_ok=True)
+
+
+def _lives(pid: int) -> bool:
+    try:
+        os.close(os.pidfd_open(pid))
+    except OSError:
+        return False
+    return True
 
 
 def _read(file: Path) -> MountRecord | None:

@@ -5,6 +5,7 @@ unix(7)); a request that fails is answered with a sentence and never ends the da
 its own request only; at most ``CLIENTS_MAX`` are served at once.
 """
 
+import contextlib
 import os
 import socket
 import struct
@@ -21,6 +22,9 @@ from vaultairefs.model.errors import BadInput, DeviceFailed, VaultaireError
 CLIENTS_MAX: Final = 32
 REQUEST_SECONDS_MAX: Final = 30.0
 """How long a client may take to send its one line."""
+
+_GONE: Final = (trio.BrokenResourceError, trio.ClosedResourceError, trio.TooSlowError)
+"""The client hung up, or never said what it wants."""
 
 Send = Callable[[Message], Awaitable[None]]
 Verb = Callable[[Message, Send], Awaitable[Message]]
@@ -60,15 +64,38 @@ def _bind(listener: trio.socket.SocketType, path: str) -> None:
         plain.close()
 
 
-async def serve(listener: trio.SocketListener, verbs: Mapping[str, Verb]) -> None:
-    """Answer until cancelled; removes nothing, the next daemon replaces the socket."""
-    limiter = trio.CapacityLimiter(CLIENTS_MAX)
+class ControlServer:
+    """Answers at ``listener``, which ``listen`` made.  The socket stays behind: the next daemon replaces it."""
 
-    async def answer(stream: trio.SocketStream) -> None:
-        async with limiter, stream:
-            await _answer(stream, verbs)
+    def __init__(self, listener: trio.SocketListener, verbs: Mapping[str, Verb]) -> None:
+        self._listener = listener
+        self._verbs = verbs
+        self._limiter = trio.CapacityLimiter(CLIENTS_MAX)
+        self._under_way = 0
+        self._idle = trio.Event()
 
-    await trio.serve_listeners(answer, [listener])
+    async def run(self) -> None:
+        """Answer until cancelled."""
+        await trio.serve_listeners(self._serve_one, [self._listener])
+
+    async def finish(self) -> None:
+        """Wait until nobody waits for an answer; the caller says for how long."""
+        while self._under_way:
+            self._idle = trio.Event()
+            await self._idle.wait()
+
+    async def _serve_one(self, stream: trio.SocketStream) -> None:
+        self._under_way += 1
+        try:
+            async with self._limiter, stream:
+                await _answer(stream, self._verbs)
+        except Exception as error:
+            if not isinstance(innermost(error), _GONE):
+                _log.exception("control_request_failed")
+        finally:
+            self._under_way -= 1
+            if not self._under_way:
+                self._idle.set()
 
 
 async def _answer(stream: trio.SocketStream, verbs: Mapping[str, Verb]) -> None:
@@ -84,13 +111,8 @@ async def _answer(stream: trio.SocketStream, verbs: Mapping[str, Verb]) -> None:
             nursery.start_soon(_watch_hangup, stream, nursery.cancel_scope)
             last = await verb(request, lambda reply: stream.send_all(encode(reply)))
             await stream.send_all(encode({**last, "done": True}))
-        except (trio.BrokenResourceError, trio.ClosedResourceError, trio.TooSlowError):
-            pass
-        except VaultaireError as error:
-            await _send_error(stream, str(error.args[0]))
         except Exception as error:
-            _log.exception("control_request_failed")
-            await _send_error(stream, f"the daemon failed to answer: {type(error).__name__}: {error}")
+            await _send_error(stream, innermost(error))
         nursery.cancel_scope.cancel()
 
 
@@ -108,19 +130,29 @@ async def _receive_line(stream: trio.SocketStream) -> Message:
 
 async def _watch_hangup(stream: trio.SocketStream, scope: trio.CancelScope) -> None:
     """A client that goes away no longer wants its answer."""
-    try:
+    with contextlib.suppress(*_GONE):
         while await stream.receive_some(4096):
             pass
-    except (trio.BrokenResourceError, trio.ClosedResourceError):
-        pass
     scope.cancel()
 
 
-async def _send_error(stream: trio.SocketStream, sentence: str) -> None:
-    try:
+async def _send_error(stream: trio.SocketStream, error: BaseException) -> None:
+    if isinstance(error, _GONE):
+        return
+    if isinstance(error, VaultaireError):
+        sentence = str(error.args[0])
+    else:
+        _log.error("control_request_failed", exc_info=error)
+        sentence = f"the daemon failed to answer: {type(error).__name__}: {error}"
+    with contextlib.suppress(*_GONE):
         await stream.send_all(encode({"error": sentence, "done": True}))
-    except (trio.BrokenResourceError, trio.ClosedResourceError):
-        pass
+
+
+def innermost(error: BaseException) -> BaseException:
+    """What a nursery's group of errors is about: the first of them; the rest are followers."""
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error
 
 
 def _peer_uid(stream: trio.SocketStream) -> int:

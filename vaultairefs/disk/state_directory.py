@@ -63,7 +63,7 @@ class StateDirectory:
         except VaultaireError as error:
             if isinstance(error, BadInput):
                 raise
-            raise BadInput(f"The state directory {directory} cannot be used: {error}") from error
+            raise BadInput(f"The state directory {directory} cannot be used: {error.args[0]}") from error
         try:
             state = cls(directory, lock_fd, _settle_identity(directory, engine_identity))
             if not state.power_was_cut:

@@ -14,7 +14,7 @@ import trio
 
 from vaultairefs.buffer import Body, Phase
 from vaultairefs.engine.interface import Engine
-from vaultairefs.fetch.windows import WINDOW_BYTES_MAX, ReadAhead
+from vaultairefs.fetch.windows import SMALL_BYTES, WINDOW_BYTES_MAX, ReadAhead
 from vaultairefs.ledger import Ledger
 from vaultairefs.ledger.whereabouts import entry_path
 from vaultairefs.model.changes import BodyEvicted, ExtentsFetched
@@ -99,7 +99,10 @@ class Fetcher:
         body = self._ledger.begin_body(ino)
         if body.has(offset, length):
             return None
-        gaps = body.present.gaps(offset, min(offset + length, body.base_size))
+        start, end = offset, min(offset + length, body.base_size)
+        if body.base_size <= SMALL_BYTES:
+            start, end = 0, body.base_size
+        gaps = body.present.gaps(start, end)
         return gaps[0] if gaps else None
 
     def _free_part(self, ino: Ino, body: Body, start: int, end: int) -> Extent:
@@ -143,15 +146,19 @@ class Fetcher:
 
     async def _fetch(self, ino: Ino, extent: Extent, *, may_leave: bool = True) -> None:
         """Fetch one extent, following the file when the flusher moves it or gives its version another name."""
-        if not extent.length:
-            return
         body_id = self._make_room(ino, extent.length, may_leave=may_leave)
+        body = self._ledger.begin_body(ino)
+        # A writer may have come since the caller looked: what is local now is newer.
+        gaps = body.present.gaps(extent.offset, min(extent.end, body.base_size)) if not body.complete else []
+        if not gaps:
+            return
+        extent = gaps[0]
         with self._announced(ino, extent):
             while True:
-                body = self._ledger.buffer.find(ino)
-                if body is None or body.body_id != body_id or body.complete:
+                current = self._ledger.buffer.find(ino)
+                if current is None or current.body_id != body_id or current.complete:
                     return  # replaced meanwhile: whoever asked looks again
-                key, path, version = self._source(ino, body)
+                key, path, version = self._source(ino, current)
                 try:
                     with self._ledger.buffer.pinned(ino) as descriptor:
                         count = await self._engine.read(
@@ -181,7 +188,7 @@ class Fetcher:
         body = self._ledger.buffer.find(ino)
         if body is None or body.body_id != body_id:
             return
-        if backlog.is_busy(key) or backlog.is_busy(ino) or self._is_below_a_move(key):
+        if any(backlog.is_busy(name) for name in (key, *backlog.refs_of(ino))) or self._is_below_a_move(key):
             await trio.sleep(_MOVING_SECONDS)
             return
         if self._source(ino, body) != (key, path, version):
@@ -206,6 +213,7 @@ class Fetcher:
         body = self._ledger.buffer.find(ino)
         if body is None or body.body_id != body_id or body.complete:
             return
+        self._ledger.buffer.measure(body)
         if count < min(extent.end, body.base_size) - extent.offset:
             raise Stale("the file is shorter in the engine than its version says", operation="fetch")
         self._ledger.buffer.set_times(ino, self._ledger.namespace.get(ino).mtime_ns)

@@ -11,6 +11,8 @@ SMALL_BYTES: Final = 1 << 20
 
 WINDOW_BYTES_MIN: Final = 256 << 10
 WINDOW_BYTES_MAX: Final = 8 << 20
+_JUMP_BYTES_MAX: Final = 1 << 20
+"""What the kernel has under way at once when it reads ahead."""
 
 
 class ReadAhead:
@@ -25,11 +27,11 @@ class ReadAhead:
     def end_of(self, start: int, end: int, size: int) -> int:
         """Where a fetch that begins at ``start`` because somebody needs bytes up to ``end`` should end.
 
-        Reads of a scan may come a little out of order: one window of slack on either side still counts as going on.
+        Reads of a scan may come a little out of order: a small jump either way still counts as going on.
         """
         if size <= SMALL_BYTES:
             return size
-        if abs(start - self._next_offset) <= self.window_bytes:
+        if abs(start - self._next_offset) <= _JUMP_BYTES_MAX:
             self.window_bytes = min(self.window_bytes * 2, WINDOW_BYTES_MAX)
         else:
             self.window_bytes = WINDOW_BYTES_MIN

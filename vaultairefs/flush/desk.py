@@ -4,6 +4,7 @@ A step goes: ``working_on`` (marks), ``begin`` (journalled doubt), the engine's 
 Whatever interrupts it leaves the doubt, which ``settling`` resolves by asking the engine.
 """
 
+import secrets
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -49,7 +50,8 @@ class Desk:
 
     ``overrides``: versions found in the engine that the next step at a name may replace although no record knows them
     (our own from before a power cut, or anybody's where the operator wants that).  ``sent``: see ``Sent``.
-    ``flushed_at``: when inodes that are written all the time were last flushed.
+    ``flushed_at``: when inodes that are written all the time were last flushed.  ``removed_containers``: stored inodes
+    that programs have removed and the namespace has forgotten, but that are known to be containers.
     """
 
     def __init__(
@@ -80,6 +82,7 @@ class Desk:
         self.sent: dict[EntryKey, Sent] = {}
         self.flushed_at: dict[Ino, float] = {}
         self.flushed_generation: dict[Ino, int] = {}
+        self.removed_containers: set[Ino] = set()
 
     # Around a step
 
@@ -125,8 +128,8 @@ class Desk:
         self.sent.pop(key, None)
 
     def new_token(self, ino: Ino) -> str:
-        """What the engine keeps with a put, so that we know our own work again."""
-        return f"{self.mount_id}:{ino}:{self.ledger.next_operation_id()}"
+        """What the engine keeps with a put, so that we know our own work again; never the same twice."""
+        return f"{self.mount_id}:{ino}:{secrets.token_hex(8)}"
 
     def is_ours(self, token: str) -> bool:
         """Whether a token was made by this state directory."""

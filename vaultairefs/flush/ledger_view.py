@@ -71,7 +71,9 @@ class LedgerView:
         inode = self._namespace.find(ino)
         if inode is not None:
             return inode.children is not None
-        return bool(self._backlog.stored_children(ino))
+        if ino not in self._desk.removed_containers and self._backlog.stored_children(ino):
+            self._desk.removed_containers.add(ino)  # remembered for when it has been emptied
+        return ino in self._desk.removed_containers
 
     def content_owed(self, ino: Ino) -> bool:
         if not self._backlog.owes_content(ino):
@@ -102,8 +104,11 @@ class LedgerView:
     def is_busy_inode(self, ino: Ino) -> bool:
         return self._backlog.is_busy(ino) or ino in self._desk.pins or self._desk.failures.waits(ino)
 
-    def is_unsettled(self, key: EntryKey) -> bool:
-        return key in self._backlog.doubts.begun
+    def doubt_about(self, key: EntryKey) -> EntryKey | None:
+        return self._backlog.doubts.about(key)
+
+    def doubt_about_inode(self, ino: Ino) -> EntryKey | None:
+        return self._backlog.doubts.about_inode(ino)
 
     def has_unsettled(self, container: Ino) -> bool:
         return self._backlog.doubts.below(container)

@@ -4,6 +4,7 @@ Names change one step at a time in here; what carries bytes or only attributes g
 Nothing is decided long before it is done: a worker decides again when it takes an item up.
 """
 
+from collections import deque
 from collections.abc import Iterable
 from typing import Final
 
@@ -50,6 +51,9 @@ from vaultairefs.model.values import ROOT, EntryKey, EntryPath, Ino
 _DECISIONS_AT_ONCE: Final = 50
 """Decisions before other tasks get their turn: a millisecond or two."""
 
+_QUEUE_MAX: Final = 2000
+"""Items that wait for a worker before no more are looked at: enough to keep any number of workers busy for a while."""
+
 _DISAGREEMENTS: Final = (Conflict, NotFound, AlreadyExists, NotAContainer, IsAContainer, ContainerNotEmpty)
 """The engine answered, and holds something else than our records say: worth a look at once."""
 
@@ -66,7 +70,8 @@ class Passes:
         self._rearranger = Rearranger(desk, conflicts)
         self._settler = Settler(desk, conflicts)
         self._sender = Sender(desk)
-        self._queued: dict[Item, None] = {}
+        self._queue: deque[Item] = deque()
+        self._queued: set[Item] = set()
         self._arrived = trio.Event()
         self._at_work = 0
         self._decided = 0
@@ -87,15 +92,15 @@ class Passes:
             self._view.refresh()
             await self._remove_names()
             await self._place_names()
-            self._queue_inodes()
+            await self._queue_inodes()
         self.last_seconds = trio.current_time() - started
 
     async def work_once(self) -> None:
         """Take one item from the queue and send it."""
-        while not self._queued:
+        while not self._queue:
             await self._arrived.wait()
-        item = next(iter(self._queued))
-        del self._queued[item]
+        item = self._queue.popleft()
+        self._queued.remove(item)
         self._at_work += 1
         try:
             decision = self._decide(item)
@@ -198,6 +203,8 @@ class Passes:
     async def _process(self, keys: Iterable[EntryKey]) -> None:
         """Take steps for each name until it is right, has to wait, or is a worker's business."""
         for key in keys:
+            if self._is_for_later(key):
+                continue
             while True:
                 await self._give_way()
                 decision = self._decide(key)
@@ -209,15 +216,31 @@ class Passes:
                 if not await self._attempt(decision):
                     break
 
-    def _queue_inodes(self) -> None:
+    def _is_for_later(self, key: EntryKey) -> bool:
+        """Whether there is nothing to decide now: a worker will, or all of them have enough to do.
+
+        Containers and moves never queue, so they are not held up by a long queue of bytes.
+        """
+        if key in self._queued:
+            return True
+        ino = self._backlog.owed_names.get(key)
+        return len(self._queue) >= _QUEUE_MAX and ino is not None and self._backlog.owes_content(ino)
+
+    async def _queue_inodes(self) -> None:
+        """Bytes and attributes of what has its name already; the rest comes with its name."""
         for ino in list(self._backlog.owed_inos):
-            if ino not in self._queued and self._urgency.is_inode_ready(ino):
-                decision = decide_inode(self._view, ino)
-                if isinstance(decision, Put | SetAttributes):
-                    self._enqueue(ino)
+            if len(self._queue) >= _QUEUE_MAX:
+                return
+            if ino in self._queued or not self._urgency.is_inode_ready(ino) or not self._backlog.refs_of(ino):
+                continue
+            await self._give_way()
+            if isinstance(decide_inode(self._view, ino), Put | SetAttributes):
+                self._enqueue(ino)
 
     def _enqueue(self, item: Item) -> None:
-        self._queued[item] = None
+        if item not in self._queued:
+            self._queued.add(item)
+            self._queue.append(item)
         self._arrived.set()
         self._arrived = trio.Event()
 

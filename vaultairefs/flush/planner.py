@@ -70,8 +70,8 @@ def decide_name(view: View, key: EntryKey) -> Decision:
 
 def decide_inode(view: View, ino: Ino) -> Decision:
     """The next step that brings the engine's bytes and attributes of ``ino`` up to date."""
-    if view.is_busy_inode(ino) and not view.is_container(ino):
-        return Wait("under way")
+    if not view.is_container(ino) and (held_up := _held_up(view, ino)) is not None:
+        return held_up
     live = view.live_keys(ino)
     held = [(key, ref) for key in live if (ref := view.stored(key)) is not None and ref.ino == ino]
     if not live:
@@ -79,10 +79,10 @@ def decide_inode(view: View, ino: Ino) -> Decision:
     if not held:
         return decide_name(view, live[0]) if ino != ROOT else Wait("not met yet")
     key, ref = min(held, key=lambda pair: pair[1].stale)
-    if view.is_unsettled(key):
-        return Settle(key) if not view.is_busy(key) else Wait("under way")
     if view.is_busy(key):
         return Wait("under way")
+    if (doubt := view.doubt_about(key)) is not None:
+        return _settle(view, doubt)
     if view.content_owed(ino):
         return Put(ino, key, ref.version) if view.content_ready(ino) else Wait("still being written")
     if not view.attributes_owed(ino):
@@ -90,6 +90,18 @@ def decide_inode(view: View, ino: Ino) -> Decision:
     if view.is_container(ino) and view.times_disturbed and view.has_owed_below(ino):
         return Wait("its entries come first")
     return SetAttributes(ino, key, ref.version)
+
+
+def _settle(view: View, doubt: EntryKey) -> Settle | Wait:
+    return Wait("in doubt, and under way") if view.is_busy(doubt) else Settle(doubt)
+
+
+def _held_up(view: View, ino: Ino) -> Settle | Wait | None:
+    """Why no step may carry ``ino`` now, if so."""
+    if view.is_busy_inode(ino):
+        return Wait("under way")
+    doubt = view.doubt_about_inode(ino)
+    return None if doubt is None else _settle(view, doubt)
 
 
 class _Examination:
@@ -106,8 +118,8 @@ class _Examination:
         view, key = self.view, self.key
         if view.is_busy(key):
             return Wait("under way")
-        if view.is_unsettled(key):
-            return Settle(key)
+        if (doubt := view.doubt_about(key)) is not None:
+            return _settle(view, doubt)
         wanted, ref = view.live(key), view.stored(key)
         if wanted is None:
             return None if ref is None else self._remove(ref)
@@ -143,9 +155,12 @@ class _Examination:
         ref = self.view.stored(source)
         if ref is None or source.container == STAGING:
             return Wait("parked already")
-        if self.view.is_busy(source) or self.view.is_busy_inode(ino):
+        if self.view.is_busy(source):
             return Wait("in the way and under way")
-        return Settle(source) if self.view.is_unsettled(source) else Stage(ino, source, ref.version)
+        if (held_up := _held_up(self.view, ino)) is not None:
+            return held_up
+        doubt = self.view.doubt_about(source)
+        return _settle(self.view, doubt) if doubt is not None else Stage(ino, source, ref.version)
 
     def _home_of(self, ino: Ino) -> EntryKey | None:
         """A name that ``ino`` has for programs and not yet, or not yet as it is now, in the engine."""
@@ -178,8 +193,8 @@ class _Examination:
             return self._send_home(ref.ino, self.key) if view.live_keys(ref.ino) else self._clear(ref.ino, self.key)
         if not self._is_spare(self.key, ref):
             return self._send_home(ref.ino, self.key) if view.live_keys(ref.ino) else self._stage(ref.ino, self.key)
-        if view.is_busy_inode(ref.ino):
-            return Wait("in the way and under way")
+        if (held_up := _held_up(view, ref.ino)) is not None:
+            return held_up
         return Delete((Doomed(ref.ino, self.key, ref.version),)) if view.is_container(wanted) else None
 
     # Removing
@@ -187,8 +202,8 @@ class _Examination:
     def _remove(self, ref: StoredRef) -> _Verdict:
         """Nobody wants what is stored at ``key`` to be there."""
         view = self.view
-        if view.is_busy_inode(ref.ino):
-            return Wait("under way")
+        if (held_up := _held_up(view, ref.ino)) is not None:
+            return held_up
         if view.is_container(ref.ino):
             return Wait("goes elsewhere first") if view.live_keys(ref.ino) else self._clear(ref.ino, self.key)
         if self._is_spare(self.key, ref):
@@ -208,7 +223,7 @@ class _Examination:
             inodes: set[Ino] = set()
             verdict: _Verdict = None
             for child, ref in self._children(container):
-                if view.is_container(ref.ino) and not view.live_keys(ref.ino) and not view.is_unsettled(child):
+                if view.is_container(ref.ino) and not view.live_keys(ref.ino) and view.doubt_about(child) is None:
                     inner = child
                     continue
                 answer = self._clear_child(child, ref)
@@ -244,10 +259,12 @@ class _Examination:
     def _clear_child(self, child: EntryKey, ref: StoredRef) -> Doomed | Step | Wait | _First | None:
         """What to do with one entry of an unwanted container; never None."""
         view = self.view
-        if view.is_busy(child) or (view.is_busy_inode(ref.ino) and not view.is_container(ref.ino)):
+        if view.is_busy(child):
             return Wait("in the way and under way")
-        if view.is_unsettled(child):
-            return Settle(child)
+        if not view.is_container(ref.ino) and (held_up := _held_up(view, ref.ino)) is not None:
+            return held_up
+        if (doubt := view.doubt_about(child)) is not None:
+            return _settle(view, doubt)
         if view.is_container(ref.ino) or not self._is_spare(child, ref):
             if view.live_keys(ref.ino):
                 return self._send_home(ref.ino, child)
@@ -259,14 +276,14 @@ class _Examination:
     def _place(self, wanted: Ino, expected: Version) -> _Verdict:
         """``key`` is free, or holds what may be replaced as ``expected``."""
         view, key = self.view, self.key
-        if view.is_busy_inode(wanted):
-            return Wait("under way")
+        if (held_up := _held_up(view, wanted)) is not None:
+            return held_up
         sources = [(source, ref) for source in view.stored_keys(wanted) if (ref := view.stored(source)) is not None]
         if any(view.is_busy(source) for source, _ in sources):
             return Wait("under way")
         for source, _ in sources:
-            if view.is_unsettled(source):
-                return Settle(source)
+            if (doubt := view.doubt_about(source)) is not None:
+                return _settle(view, doubt)
         if view.is_container(wanted):
             if not sources:
                 return CreateContainer(wanted, key)
@@ -288,11 +305,11 @@ class _Examination:
     def _refresh(self, wanted: Ino, ref: StoredRef) -> _Verdict:
         """``key`` holds an older version of ``wanted`` than one of its other names."""
         view = self.view
-        if view.is_busy_inode(wanted):
-            return Wait("under way")
+        if (held_up := _held_up(view, wanted)) is not None:
+            return held_up
         for source in view.stored_keys(wanted):
             held = view.stored(source)
-            if held is not None and not held.stale and not view.is_busy(source) and not view.is_unsettled(source):
+            if held is not None and not held.stale and not view.is_busy(source) and view.doubt_about(source) is None:
                 if view.links:
                     return Link(wanted, source, self.key, held.version, ref.version)
                 return Put(wanted, self.key, ref.version)

@@ -4,7 +4,8 @@ Promise: each is journalled as begun, done by one verb, and recorded by commits 
 between.  Runs one at a time, so that a decision is never overtaken by another move.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 
 from vaultairefs.engine.interface import Deletion
 from vaultairefs.flush.conflicts import Conflicts
@@ -56,7 +57,7 @@ class Rearranger:
         return inode is not None and same_attributes(inode.attributes(), sent)
 
     def _parking_place(self, step: Stage) -> EntryKey:
-        return EntryKey(STAGING, f"{self._desk.mount_id}-{step.ino}-{self._desk.ledger.next_operation_id()}".encode())
+        return EntryKey(STAGING, self._desk.new_token(step.ino).replace(":", "-").encode())
 
     async def _move(self, step: Move) -> None:
         desk = self._desk
@@ -85,7 +86,7 @@ class Rearranger:
         desk = self._desk
         deletions = [Deletion(desk.path(one.key), desk.expected(one.key, one.version)) for one in doomed]
         failed: list[tuple[Doomed, VaultaireError]] = []
-        with desk.working_on([one.key for one in doomed]):
+        with desk.working_on([one.key for one in doomed]), self._open_bodies_kept(doomed):
             desk.tally.requests["delete"] += 1
             answers = await desk.engine.delete(deletions)
             for one, error in zip(doomed, answers, strict=True):
@@ -95,6 +96,17 @@ class Rearranger:
                     failed.append((one, error))
         for one, error in failed:
             await self._delete_otherwise(one, error)
+
+    @contextmanager
+    def _open_bodies_kept(self, doomed: Sequence[Doomed]) -> Iterator[None]:
+        """An open file without a name is about to have its bytes nowhere but here: nobody may evict them."""
+        buffer = self._desk.ledger.buffer
+        with ExitStack() as stack:
+            for one in doomed:
+                body = buffer.find(one.ino)
+                if body is not None and body.handles and body.complete and body.size:
+                    stack.enter_context(buffer.pinned(one.ino))
+            yield
 
     def _note_deleted(self, one: Doomed) -> None:
         self._desk.overrides.pop(one.key, None)
@@ -126,6 +138,7 @@ class Rearranger:
             except ContainerNotEmpty:
                 await self._conflicts.on_full_container(step)
                 return
+            desk.removed_containers.discard(step.ino)
             desk.ledger.commit(ArtifactDeleted(step.ino, *step.key))
             desk.disturb(step.key.container)
 

@@ -116,11 +116,20 @@ class Settler:
                 inode.attributes() if inode is not None else None,
                 inode.size if inode is not None and inode.kind is Kind.FILE else 0,
             )
+            self._learn_kind(evidence)
             verdict = judge(step, evidence, desk.is_ours)
             if verdict is Verdict.CHANGED and step.verb == "move" and origin is not None:
                 await self._move_theirs(step, source, origin, path, evidence)
             else:
                 self._record(verdict, step, key, source, evidence)
+
+    def _learn_kind(self, seen: Evidence) -> None:
+        """What is in the way may be a container whose inode is forgotten already: it must be emptied, not replaced."""
+        row, target = seen.row, seen.target
+        if row is None or target is None or row.version != target.version:
+            return
+        if target.attributes.kind is Kind.CONTAINER:
+            self._desk.removed_containers.add(row.ino)
 
     async def _look_at_source(self, source: EntryKey) -> EntryInfo | None:
         path = entry_path(self._desk.ledger.backlog, source, self._desk.engine.staging_path)
@@ -184,7 +193,7 @@ class Settler:
         desk, key = self._desk, EntryKey(step.container, step.name)
         origin = entry_path(desk.ledger.backlog, source, desk.engine.staging_path)
         ours = desk.ledger.namespace.find(step.ino)
-        if origin is None or ours is None or ours.kind is Kind.CONTAINER:
+        if origin is None or ours is None or Kind.CONTAINER in (ours.kind, theirs.attributes.kind):
             lose(desk.ledger, source)
             desk.end(key)
             return

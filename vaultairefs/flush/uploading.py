@@ -17,7 +17,7 @@ from vaultairefs.engine.interface import Upload
 from vaultairefs.flush.desk import Desk, Sent, log
 from vaultairefs.flush.steps import Put
 from vaultairefs.model.changes import StepEnded
-from vaultairefs.model.errors import Busy, VaultaireError
+from vaultairefs.model.errors import Busy, Corrupt, VaultaireError
 from vaultairefs.model.values import ABSENT, Version
 from vaultairefs.namespace import Inode
 
@@ -120,6 +120,9 @@ class Uploader:
                     check()
                     desk.tally.requests["put_chunk"] += 1
                     receipts[number] = await desk.engine.put_chunk(upload, number, offset, descriptor, part)
+            except Corrupt as error:
+                failures.append(_why_short(error, check))
+                nursery.cancel_scope.cancel()
             except (VaultaireError, _Overwritten, _Unwanted) as error:
                 failures.append(error)
                 nursery.cancel_scope.cancel()
@@ -138,3 +141,12 @@ class Uploader:
         """Throw away what was sent; what cannot be thrown away now is the engine's to clean up."""
         with trio.CancelScope(shield=True, deadline=trio.current_time() + _ABORT_SECONDS_MAX), suppress(VaultaireError):
             await self._desk.engine.abort_upload(upload)
+
+
+def _why_short(error: Corrupt, check: Callable[[], None]) -> Exception:
+    """A file that ends early under an upload was mostly truncated by a program."""
+    try:
+        check()
+    except (_Overwritten, _Unwanted) as cause:
+        return cause
+    return error

@@ -80,8 +80,12 @@ class View(Protocol):
         """A step that carries this inode is under way, or a container's path is in use by one below it."""
         ...
 
-    def is_unsettled(self, key: EntryKey) -> bool:
-        """An earlier step at this name has an unknown outcome."""
+    def doubt_about(self, key: EntryKey) -> EntryKey | None:
+        """The name to settle because a step with an unknown outcome may have changed ``key``; often ``key`` itself."""
+        ...
+
+    def doubt_about_inode(self, ino: Ino) -> EntryKey | None:
+        """The name to settle because a step with an unknown outcome carried this inode."""
         ...
 
     def has_unsettled(self, container: Ino) -> bool:

@@ -105,7 +105,7 @@ def prepare_mountpoint(mountpoint: str) -> str:
     path = os.path.realpath(mountpoint)
     top = topmost(path)
     if top is not None and top.filesystem_type == FILESYSTEM_TYPE:
-        if not _is_dead(path):
+        if not is_dead(path):
             raise BadInput(f"{mountpoint} is already a mounted volume")
         _log.warning("a dead mount is taken away", mountpoint=path)
         unmount(path, lazy=True)
@@ -118,7 +118,7 @@ def prepare_mountpoint(mountpoint: str) -> str:
     return path
 
 
-def _is_dead(path: str) -> bool:
+def is_dead(path: str) -> bool:
     """Whether nobody serves the mount any more; statvfs asks, while stat may be answered by the kernel's cache."""
     try:
         os.statvfs(path)

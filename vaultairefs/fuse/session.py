@@ -8,8 +8,9 @@ Does not: drain.  An orderly end is: drain, then ``mounting.unmount`` in a threa
 writes mapped memory during it), then drain again.
 """
 
+import contextlib
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Final
 
@@ -24,8 +25,9 @@ from vaultairefs.fuse.mounting import MountOptions
 from vaultairefs.model.errors import BadInput, VaultaireError
 from vaultairefs.volume import Volume
 
-TASKS_MAX: Final = 256
-"""Requests under way at once; each that waits for an engine or for room holds one."""
+TASKS_MAX: Final = 128
+"""Requests under way at once: each that waits for an engine or for room holds a task.  libfuse gives every task a
+buffer of 1 MiB, which large writes fill where it may not use a pipe (not root)."""
 
 _log: Final = structlog.get_logger(__name__)
 
@@ -75,12 +77,27 @@ def _connect(adapter: Adapter, path: str, options: MountOptions) -> int:
             raise
         return descriptor
     before = _fuse_descriptors()
-    try:
-        pyfuse3.init(adapter, path, options.fusermount_options)
-    except RuntimeError as error:
-        raise BadInput(f"cannot mount on {path}: fusermount3 refused") from error
+    with _stderr_kept() as said:
+        try:
+            pyfuse3.init(adapter, path, options.fusermount_options)
+        except RuntimeError as error:
+            reason = said().strip().partition("\n")[0].removeprefix("fusermount3: ").removeprefix("fuse: ")
+            raise BadInput(f"cannot mount on {path}: {reason or 'fusermount3 refused'}") from error
     (descriptor,) = _fuse_descriptors() - before
     return descriptor
+
+
+@contextlib.contextmanager
+def _stderr_kept() -> Iterator[Callable[[], str]]:
+    """Descriptor 2 goes into memory: libfuse and fusermount3 say there, and only there, why they refuse."""
+    kept, memory = os.dup(2), os.memfd_create("stderr")
+    os.dup2(memory, 2)
+    try:
+        yield lambda: os.pread(memory, 4096, 0).decode(errors="replace")
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(memory)
 
 
 def _fuse_descriptors() -> set[int]:

@@ -65,8 +65,7 @@ class Durability:
 
         ``DeviceFailed``: not safe, and the volume is read-only from now on.  ``OutOfSpace``: not safe yet.
         """
-        for ino, extents in self._rooms.buffer.take_synced():
-            self.commit(BodySynced(ino, extents))
+        self._record_synced()
         if self.refusal is not None:
             raise self.refusal
         await self._group.wait()
@@ -122,6 +121,7 @@ class Durability:
         try:
             for ino in sorted(renamed):
                 await trio.to_thread.run_sync(self._rooms.buffer.sync, ino)
+            self._record_synced()
             self._journal.mark(through, self._clock_ns())
             await trio.to_thread.run_sync(self._journal.sync)
         except (OutOfSpace, QuotaExceeded):
@@ -133,6 +133,11 @@ class Durability:
             raise self.refusal from error
         await self._bury(through)
         return through
+
+    def _record_synced(self) -> None:
+        """Tell recovery which bodies reached the disk."""
+        for ino, extents in self._rooms.buffer.take_synced():
+            self.commit(BodySynced(ino, extents))
 
     async def _bury(self, through: Sequence) -> None:
         dead = self._rooms.buffer.take_dead(through)

@@ -23,7 +23,10 @@ from vaultairefs.ledger.report import RecoveryReport
 from vaultairefs.ledger.rooms import Rooms
 from vaultairefs.model.changes import (
     NO_INO,
+    ArtifactConflicted,
+    ArtifactFlushed,
     BodyClosed,
+    BodyEvicted,
     BodySynced,
     Change,
     EntryRenamed,
@@ -129,6 +132,7 @@ class Recovery:
             # Rooms that stopped in the middle of a change are not to be used: post again, up to the one before.
             limit, reason = posted, problem or reason
         if limit < len(changes):
+            self._heed_syncs([entry.change for entry in changes[limit:] if entry.change is not None])
             self.report.changes_dropped = len(changes) - limit
             self._journal.truncate_after(self.sequence, reason)
             self.report.damage.append(reason)
@@ -151,6 +155,16 @@ class Recovery:
                 return number, f"change {entry.sequence} ({type(change).__name__}) cannot be posted: {error!r}"
             self.sequence = entry.sequence
         return len(entries), None
+
+    def _heed_syncs(self, dropped: list[Change]) -> None:
+        """A body that is on the disk is there, although the record that says so stands behind one that is dropped."""
+        replaced: set[Ino] = set()
+        for change in dropped:
+            if isinstance(change, BodySynced):
+                if change.ino not in replaced:
+                    self.rooms.buffer.apply(self.sequence, change)
+            elif isinstance(change, Truncated | BodyEvicted | ArtifactFlushed | ArtifactConflicted):
+                replaced.add(change.ino)
 
     def _note(self, change: Change) -> None:
         """Remember what the body files have to be asked about afterwards."""

@@ -25,7 +25,7 @@ class Rooms:
     ) -> None:
         self.namespace = namespace
         self.buffer = Buffer(bodies, buffer_size=buffer_size, on_failure=on_failure)
-        self.backlog = Backlog(clock=clock, kind_of_named=self._kind_of_named, unstored=self.buffer.detach)
+        self.backlog = Backlog(clock=clock, kind_of_named=self._kind_of_named, left_in_engine=self.buffer.keep_base)
 
     def post(self, sequence: Sequence, change: Change) -> None:
         """Let every room take note; live commits and recovery both go through here, always in this order.

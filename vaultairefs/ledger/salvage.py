@@ -38,7 +38,10 @@ def stands_alone(buffer: Buffer, body: Body) -> bool:
     """Whether a changed body counts as it lies on the disk: there is nothing to fall back to, or no need."""
     if not body.complete:
         return False
-    return body.base_version == ABSENT or body.base_size < 0 or body.durable.covers(0, file_length(buffer, body))
+    if body.base_version == ABSENT or body.base_size < 0:
+        return True
+    # The size counts, too: an empty file would be covered by nothing at all.
+    return body.durable.covers(0, max(file_length(buffer, body), body.size))
 
 
 def file_length(buffer: Buffer, body: Body) -> int:

@@ -198,6 +198,7 @@ def _vanished(tree: "Namespace", change: changes.EntryVanished) -> None:
             left.append(inside)
         if container.children:
             container.children = {}
+            container.nlink = 0
 
 
 def _conflicted(tree: "Namespace", change: changes.ArtifactConflicted) -> None:

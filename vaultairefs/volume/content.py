@@ -100,7 +100,8 @@ class Content:
         core, level = self._core, self.level_of(inode)
         if level is SyncLevel.BUFFERED:
             return level.value
-        if core.buffer.find(inode.ino) is not None:
+        body = core.buffer.find(inode.ino)
+        if body is not None and body.phase is not Phase.ABSENT:
             await core.ledger.sync_body(inode.ino)
         await core.ledger.sync()
         if level is SyncLevel.STORED and inode.nlink:

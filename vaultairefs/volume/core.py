@@ -12,7 +12,7 @@ from vaultairefs.flush.flusher import Flusher
 from vaultairefs.ledger import Ledger
 from vaultairefs.model.errors import NameTooLong, NotAContainer, NotFound, ReadOnly
 from vaultairefs.model.names import NAME_BYTES_MAX, check_name
-from vaultairefs.model.values import Ino
+from vaultairefs.model.values import ROOT, Ino
 from vaultairefs.namespace import Inode
 from vaultairefs.volume.door import Door
 from vaultairefs.volume.lives import Lives
@@ -49,11 +49,19 @@ class Core:
         self.sync_level = sync_level
         self.record_io = record_io
         self.read_only = read_only
+        self._root_met = False
 
     def check_writable(self) -> None:
         """``ReadOnly`` on a read-only mount."""
         if self.read_only:
             raise ReadOnly
+
+    async def inode(self, ino: Ino) -> Inode:
+        """The inode; ``Stale`` when it is gone.  The root's attributes come from the engine at its first use."""
+        if ino == ROOT and not self._root_met:
+            await self.discovery.ensure_listed(ROOT)
+            self._root_met = True
+        return self.namespace.get(ino)
 
     async def container(self, ino: Ino) -> Inode:
         """A container whose entries are known and fresh: after this, its live children are what the engine holds.

@@ -42,7 +42,7 @@ class Inodes:
     async def getattr(self, ino: Ino) -> Inode:
         """stat(2) by inode; ``Stale`` for one that is gone.  Does not count a lookup."""
         with self._core.door.inode("getattr", ino) as passage:
-            passage.inode = self._core.namespace.get(ino)
+            passage.inode = await self._core.inode(ino)
             return passage.inode
 
     async def setattr(self, ino: Ino, request: AttributeRequest, handle: int | None = None) -> Inode:
@@ -52,7 +52,7 @@ class Inodes:
         ``TooLarge``, ``OutOfSpace``.
         """
         with self._core.door.inode("setattr", ino) as passage:
-            passage.inode = inode = self._core.namespace.get(ino)
+            passage.inode = inode = await self._core.inode(ino)
             self._core.check_writable()
             if request.size is not None:
                 if inode.is_container:
@@ -67,7 +67,7 @@ class Inodes:
     async def readlink(self, ino: Ino) -> bytes:
         """The text of a symlink; ``InvalidRequest`` for anything else."""
         with self._core.door.inode("readlink", ino) as passage:
-            passage.inode = inode = self._core.namespace.get(ino)
+            passage.inode = inode = await self._core.inode(ino)
             if inode.kind is not Kind.SYMLINK:
                 raise InvalidRequest("not a symlink")
             return inode.target

@@ -55,9 +55,9 @@ class Tree:
         core = self._core
         with core.door.names("lookup", parent, name) as passage:
             if name == b".":
-                found = core.namespace.get(parent)
+                found = await core.inode(parent)
             elif name == b"..":
-                found = core.namespace.get(core.namespace.get(parent).parent)
+                found = await core.inode(core.namespace.get(parent).parent)
             else:
                 found = await core.entry(parent, name)
             core.lives.remember(found.ino)
@@ -90,11 +90,13 @@ class Tree:
             return passage.inode
 
     async def symlink(self, parent: Ino, name: bytes, target: bytes) -> Inode:
-        """symlink(2).  ``NameTooLong`` also for a target of more than 4095 bytes."""
+        """symlink(2).  ``NameTooLong`` also for a target of more than 4095 bytes, ``InvalidRequest`` for none."""
         core = self._core
         with core.door.names("symlink", parent, name) as passage:
             if len(target) > TARGET_BYTES_MAX:
                 raise NameTooLong("the link's text is too long", artifact=name)
+            if not target or b"\0" in target:
+                raise InvalidRequest("not a possible text of a link", artifact=name)
             home = await self._vacancy(parent, name)
             attributes = attributes_for(Kind.SYMLINK, 0, home, current(), core.clock_ns(), target=target)
             ino = core.namespace.allocate()

@@ -3,9 +3,10 @@
 Promise: an access list and the permission bits never contradict each other: what the list says of owner, mask and
 others is kept in the mode and read from there.
 
-Does not: check permissions, or hide ``trusted.`` names from the unprivileged (the kernel does both).
+Does not: check permissions (the kernel does).
 """
 
+import re
 import stat
 from typing import Final
 
@@ -34,10 +35,11 @@ XATTR_VALUE_BYTES_MAX: Final = 65_536
 XATTR_LIST_BYTES_MAX: Final = 65_536
 """The limits of linux/limits.h; more names could never be listed."""
 
-_NAMESPACES: Final = (b"user.", b"trusted.", b"security.")
+_TRUSTED: Final = b"trusted."
+_NAMESPACES: Final = (b"user.", _TRUSTED, b"security.")
 _ACLS: Final = (acl.ACCESS, acl.DEFAULT)
-_OURS: Final = b"user.vaultaire."
-"""Names in here belong to the engines; only ``SYNC_XATTR`` is for users."""
+_OURS: Final = re.compile(rb"(user|trusted)\.vaultaire(\..*)?", re.DOTALL)
+"""Names that belong to the engines; only ``SYNC_XATTR`` is for users."""
 
 
 class Xattrs:
@@ -52,10 +54,10 @@ class Xattrs:
         The kernel asks for a program's file capabilities before every single write: that there are none is no
         operation of anybody, and leaves no event.
         """
-        if name == CAPABILITY and not self._core.namespace.get(ino).xattrs:
+        if name == CAPABILITY and not (await self._core.inode(ino)).xattrs:
             raise AttributeMissing(artifact=name)
         with self._core.door.inode("getxattr", ino) as passage:
-            passage.inode = inode = self._core.namespace.get(ino)
+            passage.inode = inode = await self._core.inode(ino)
             _check_namespace(name)
             value = (inode.xattrs or {}).get(name)
             if value is None:
@@ -67,7 +69,7 @@ class Xattrs:
         ``OutOfSpace`` when there are too many, ``InvalidRequest`` for a list or sync level that is none.
         """
         with self._core.door.inode("setxattr", ino) as passage:
-            passage.inode = inode = self._core.namespace.get(ino)
+            passage.inode = inode = await self._core.inode(ino)
             passage.length = len(value)
             self._core.check_writable()
             _check_namespace(name)
@@ -84,15 +86,16 @@ class Xattrs:
             self._core.ledger.commit(XattrSet(ino, name, value, self._core.clock_ns()))
 
     async def listxattr(self, ino: Ino) -> list[bytes]:
-        """Whole names, in a stable order; the kernel filters ``trusted.`` by the caller."""
+        """Whole names, in a stable order; ``trusted.`` ones are listed for root only (the kernel leaves that to us)."""
         with self._core.door.inode("listxattr", ino) as passage:
-            passage.inode = inode = self._core.namespace.get(ino)
-            return list(inode.xattrs or ())
+            passage.inode = inode = await self._core.inode(ino)
+            sees_all = current().uid == 0
+            return [name for name in inode.xattrs or () if sees_all or not name.startswith(_TRUSTED)]
 
     async def removexattr(self, ino: Ino, name: bytes) -> None:
         """``AttributeMissing`` when there is none (removing an access list that is not there succeeds)."""
         with self._core.door.inode("removexattr", ino) as passage:
-            passage.inode = inode = self._core.namespace.get(ino)
+            passage.inode = inode = await self._core.inode(ino)
             self._core.check_writable()
             _check_namespace(name)
             if name not in (inode.xattrs or {}):
@@ -127,7 +130,7 @@ class Xattrs:
 
 
 def _check_namespace(name: bytes) -> None:
-    if name not in _ACLS and not (name.startswith(_NAMESPACES) and not name.endswith(b".")):
+    if name not in _ACLS and (not name.startswith(_NAMESPACES) or name in _NAMESPACES or b"\0" in name):
         raise NotSupported("no such namespace of extended attributes", artifact=name)
 
 
@@ -143,7 +146,7 @@ def _check_ours(name: bytes, value: bytes) -> None:
     if name == SYNC_XATTR:
         if value not in {level.value.encode() for level in SyncLevel}:
             raise InvalidRequest("a sync level is buffered, journaled or stored", artifact=name)
-    elif name.startswith(_OURS):
+    elif _OURS.fullmatch(name):
         raise NotPermitted("this name belongs to the engine", artifact=name)
 
 

@@ -5,6 +5,8 @@ Each case runs in a process of its own: forking the test runner would fork its t
 
 import json
 import os
+import select
+import signal
 import subprocess
 import sys
 import textwrap
@@ -116,6 +118,30 @@ def test_a_watched_daemon_has_a_parent_that_waits_for_it_and_ignores_signals() -
         """
     )
     assert json.loads(done.stdout) == [True, True, 1, True], done.stderr
+
+
+def test_a_daemon_keeps_none_of_its_callers_open_files() -> None:
+    reader, writer = os.pipe()
+    script = PRELUDE + textwrap.dedent(
+        """
+        def live(announce):
+            print(os.getpid(), flush=True)
+            announce()
+            signal.pause()
+        daemon.start(live)
+        """
+    )
+    with subprocess.Popen([sys.executable, "-c", script], pass_fds=[writer], stdout=subprocess.PIPE) as process:
+        os.close(writer)
+        assert process.wait(60) == 0
+        assert process.stdout is not None
+        pid = int(process.stdout.readline())
+    poll = select.poll()
+    poll.register(reader, select.POLLIN)
+    assert poll.poll(10_000), "the pipe's other end is still open"
+    assert os.read(reader, 1) == b""
+    os.close(reader)
+    os.kill(pid, signal.SIGKILL)  # raises when it was not the daemon that let go but its end
 
 
 def test_nothing_is_cleared_away_where_no_dead_volume_is(tmp_path: os.PathLike[str]) -> None:

@@ -1,6 +1,7 @@
 """Which volume is mounted where, and whose it is."""
 
 import os
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -67,6 +68,20 @@ def test_a_later_daemons_record_is_not_removed_by_an_earlier_one(tmp_path: Path)
     found = mounts.record_of(OURS, [tmp_path])
     assert found is not None
     assert found.pid == 5
+
+
+def test_records_of_killed_daemons_are_swept_out_once_their_mounts_are_gone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    killed = subprocess.Popen(["true"])
+    killed.wait()
+    dead_mount = KernelMount("0:60", "/mnt/dead", "fuse.vaultairefs", "x")
+    monkeypatch.setattr(mount_table, "kernel_mounts", lambda: [dead_mount])
+    mounts.register(tmp_path, "gone", RECORD._replace(pid=killed.pid))
+    mounts.register(tmp_path, "dead", RECORD._replace(mount="/mnt/dead", device="0:60", pid=killed.pid))
+    mounts.register(tmp_path, "alive", RECORD._replace(mount="/mnt/elsewhere", pid=os.getpid()))
+    mounts.register(tmp_path, "new", RECORD._replace(mount="/mnt/new"))
+    assert {file.stem for file in tmp_path.iterdir()} == {"dead", "alive", "new"}
 
 
 def test_an_unreadable_record_hides_no_other(tmp_path: Path) -> None:

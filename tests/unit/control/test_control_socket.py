@@ -44,10 +44,11 @@ class Waiting:
 
 
 @asynccontextmanager
-async def serving(directory: Path, **verbs: server.Verb) -> AsyncIterator[None]:
+async def serving(directory: Path, **verbs: server.Verb) -> AsyncIterator[server.ControlServer]:
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(server.serve, server.listen(directory), verbs)
-        yield
+        control = server.ControlServer(server.listen(directory), verbs)
+        nursery.start_soon(control.run)
+        yield control
         nursery.cancel_scope.cancel()
 
 
@@ -74,6 +75,44 @@ async def test_a_request_that_breaks_does_not_end_the_daemon(tmp_path: Path) -> 
         assert await ask(tmp_path, "count", to=0) == [{"counted": 0, "done": True}]
 
 
+async def test_an_error_inside_a_nursery_of_a_request_is_its_sentence_too(tmp_path: Path) -> None:
+    async def refuse_deep(request: Message, send: Send) -> Message:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(refuse, request, send)
+        raise AssertionError("unreachable")
+
+    async with serving(tmp_path, refuse_deep=refuse_deep):
+        with pytest.raises(BadInput, match=r"^it is busy$"):
+            await ask(tmp_path, "refuse_deep")
+
+
+async def test_hanging_up_while_a_nursery_of_the_request_talks_does_not_end_the_daemon(tmp_path: Path) -> None:
+    ended = trio.Event()
+
+    async def talk(request: Message, send: Send) -> Message:
+        async def chatter() -> None:
+            while True:
+                await send({"word": "x" * 10_000})
+
+        try:
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(chatter)
+                nursery.start_soon(chatter)
+        finally:
+            ended.set()
+        raise AssertionError("unreachable")
+
+    async with serving(tmp_path, talk=talk, count=count):
+        for _ in range(5):
+            ended = trio.Event()
+            replies = client.converse(tmp_path, "talk")
+            await trio.to_thread.run_sync(next, replies)
+            replies.close()
+            with trio.fail_after(10):
+                await ended.wait()
+        assert await ask(tmp_path, "count", to=0) == [{"counted": 0, "done": True}]
+
+
 async def test_an_unknown_request_and_garbage_are_answered(tmp_path: Path) -> None:
     async with serving(tmp_path):
         with pytest.raises(BadInput, match="does not know"):
@@ -96,6 +135,29 @@ async def test_a_client_that_hangs_up_cancels_its_own_request(tmp_path: Path) ->
         with trio.fail_after(10):
             await waiting.cancelled.wait()
         assert await ask(tmp_path, "count", to=0) == [{"counted": 0, "done": True}]
+
+
+async def test_finishing_waits_for_the_answers_under_way(tmp_path: Path) -> None:
+    begun, may_answer, answers = trio.Event(), trio.Event(), []
+
+    async def answer(request: Message, send: Send) -> Message:
+        begun.set()
+        await may_answer.wait()
+        return {"answered": True}
+
+    async def client_task() -> None:
+        answers.extend(await ask(tmp_path, "answer"))
+
+    async with serving(tmp_path, answer=answer) as control, trio.open_nursery() as nursery:
+        nursery.start_soon(client_task)
+        await begun.wait()
+        with trio.move_on_after(0.05) as too_early:
+            await control.finish()
+        assert too_early.cancelled_caught
+        may_answer.set()
+        with trio.fail_after(10):
+            await control.finish()
+    assert answers == [{"answered": True, "done": True}]
 
 
 async def test_an_answer_that_does_not_come_in_time_is_timed_out(tmp_path: Path) -> None:

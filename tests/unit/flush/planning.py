@@ -80,8 +80,11 @@ class Toy:
     def is_busy_inode(self, ino: Ino) -> bool:
         return ino in self.busy
 
-    def is_unsettled(self, key: EntryKey) -> bool:
-        return key in self.unsettled
+    def doubt_about(self, key: EntryKey) -> EntryKey | None:
+        return key if key in self.unsettled else None
+
+    def doubt_about_inode(self, ino: Ino) -> EntryKey | None:
+        return None
 
     def has_unsettled(self, container: Ino) -> bool:
         return any(key.container == container for key in self.unsettled)

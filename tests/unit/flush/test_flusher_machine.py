@@ -103,7 +103,7 @@ class Machine:
                 try:
                     await self.world.fetcher.ensure(ino, 0, len(expected))
                     break
-                except Unavailable:
+                except (Unavailable, OutOfSpace):
                     continue
             assert self.world.ledger.buffer.read(ino, 0, len(expected)) == expected, Ino(ino)
 

@@ -114,7 +114,7 @@ class World:
 
         async def work() -> None:
             try:
-                while passes._queued and not crashes:
+                while passes._queue and not crashes:
                     await passes.work_once()
             except BaseException as error:
                 if not is_crash(error):

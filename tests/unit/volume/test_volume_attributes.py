@@ -2,6 +2,7 @@
 
 import os
 import stat
+from pathlib import Path
 
 import pytest
 
@@ -162,3 +163,16 @@ async def test_statfs_says_what_the_engine_says_and_asks_it_rarely(house: House,
     assert isinstance(first, Usage)
     assert await house.volume.inodes.statfs() == first
     assert engine.calls["usage"] == asked + 1
+
+
+async def test_the_root_shows_what_the_engine_says_from_its_first_call_on(tmp_path: Path, engine: MemoryEngine) -> None:
+    first = await House.open(tmp_path / "one", engine)
+    await first.volume.inodes.setattr(ROOT, AttributeRequest(mode=0o750, uid=5))
+    await first.volume.xattrs.setxattr(ROOT, b"user.x", b"kept")
+    await first.drain()
+    await first.close()
+    second = await House.open(tmp_path / "two", engine)
+    assert await second.volume.xattrs.getxattr(ROOT, b"user.x") == b"kept"
+    root = await second.volume.inodes.getattr(ROOT)
+    assert (root.mode, root.uid) == (0o750, 5)
+    await second.close()

@@ -159,6 +159,12 @@ async def test_a_symlink_keeps_its_text_up_to_4095_bytes(house: House) -> None:
         await house.volume.tree.symlink(ROOT, b"longer", b"t" * 4096)
 
 
+@pytest.mark.parametrize("target", [b"", b"a\0b"])
+async def test_a_symlink_says_something_that_can_be_a_path(house: House, target: bytes) -> None:
+    with pytest.raises(InvalidRequest):
+        await house.volume.tree.symlink(ROOT, b"link", target)
+
+
 async def test_only_a_symlink_can_be_read_as_one(house: House) -> None:
     made = await make_file(house)
     with pytest.raises(InvalidRequest):

@@ -11,6 +11,7 @@ from trio.testing import MockClock
 from tests.support.rooms import House
 from tests.unit.volume.callers import ROOT_CALLER, calling_as
 from vaultairefs.engine.memory import MemoryEngine
+from vaultairefs.model.changes import BodyEvicted
 from vaultairefs.model.errors import OutOfSpace, TimedOut
 from vaultairefs.model.values import ROOT
 from vaultairefs.volume import SyncLevel
@@ -57,6 +58,19 @@ async def test_fsync_syncs_the_body_and_then_the_journal(house: House, monkeypat
     counting = Counting(house, monkeypatch)
     await house.volume.files.fsync(handle, False)
     assert (counting.bodies, counting.journals) == (1, 1)
+    await house.volume.files.release(handle)
+
+
+async def test_a_file_that_is_not_local_is_safe_already(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    made, handle = await house.volume.files.create(ROOT, b"f", 0o644, os.O_RDWR)
+    await house.volume.files.write(handle, 0, b"x")
+    await house.volume.files.release(handle)
+    await house.drain()
+    house.ledger.commit(BodyEvicted(made.ino))
+    handle = await house.volume.files.open(made.ino, os.O_RDONLY)
+    counting = Counting(house, monkeypatch)
+    await house.volume.files.fsync(handle, False)
+    assert (counting.bodies, counting.journals) == (0, 1)
     await house.volume.files.release(handle)
 
 

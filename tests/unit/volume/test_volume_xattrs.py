@@ -103,10 +103,12 @@ async def test_names_that_could_not_be_listed_are_refused(house: House) -> None:
     await xattrs.setxattr(made.ino, b"user.%0250d" % 3, b"a new value takes no name")
 
 
-async def test_the_engines_own_names_cannot_be_set(house: House) -> None:
+@pytest.mark.parametrize("name", [b"user.vaultaire", b"trusted.vaultaire", b"user.vaultaire.token"])
+async def test_the_engines_own_names_cannot_be_set(house: House, name: bytes) -> None:
     made = await make(house)
     with pytest.raises(NotPermitted):
-        await house.volume.xattrs.setxattr(made.ino, b"user.vaultaire.token", b"forged")
+        await house.volume.xattrs.setxattr(made.ino, name, b"forged")
+    await house.volume.xattrs.setxattr(made.ino, b"user.vaultairefs", b"somebody else's")
 
 
 async def test_a_sync_level_must_be_one(house: House) -> None:
