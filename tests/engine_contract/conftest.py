@@ -4,13 +4,14 @@ import contextlib
 import os
 import shutil
 import tempfile
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 
 import pytest
 import trio
 
 from tests.support import stores
+from tests.support.ceph import ceph
 from vaultairefs.engine.interface import Engine
 from vaultairefs.engine.local import LocalEngine
 from vaultairefs.engine.memory import MemoryEngine
@@ -49,14 +50,37 @@ def moto_server() -> Iterator[stores.Server]:
         yield server
 
 
-@pytest.fixture(params=["memory", "local", "unprivileged", "moto"])
-async def engine(request: pytest.FixtureRequest, directory: Path) -> AsyncIterator[Engine]:
+@pytest.fixture(scope="session")
+def ceph_server() -> Iterator[stores.Server]:
+    if os.geteuid() != 0 and shutil.which("radosgw") is None:
+        pytest.skip("Ceph's packages are missing, and installing them needs root")
+    with ceph() as server:
+        yield server
+
+
+@pytest.fixture
+def require(request: pytest.FixtureRequest) -> Callable[[Engine], None]:
+    """Skips a test marked ``needs("ability")`` on an engine without it."""
+
+    def check(engine: Engine) -> None:
+        for mark in request.node.iter_markers("needs"):
+            if not getattr(engine.capabilities, mark.args[0]):
+                pytest.skip(f"this engine has no {mark.args[0]}")
+
+    return check
+
+
+@pytest.fixture(params=["memory", "local", "unprivileged", "moto", "ceph"])
+async def engine(
+    request: pytest.FixtureRequest, directory: Path, require: Callable[[Engine], None]
+) -> AsyncIterator[Engine]:
     """An empty engine with small pages."""
     if request.param == "memory":
         yield MemoryEngine(page_entries=PAGE_ENTRIES)
         return
-    if request.param == "moto":
+    if request.param in ("moto", "ceph"):
         async with stores.opened(request.getfixturevalue(f"{request.param}_server"), PAGE_ENTRIES) as on_store:
+            require(on_store)
             yield on_store
         return
     if os.geteuid() != 0 and request.param == "local":

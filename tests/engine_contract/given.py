@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 
 import msgspec
 
-from vaultairefs.engine.interface import Engine, EntryInfo
+from vaultairefs.engine.interface import Deletion, Engine, EntryInfo
 from vaultairefs.model.values import ABSENT, ANY, Attributes, EntryPath, Kind, Version
 
 NOON_NS = 1_700_000_000_123_456_789
@@ -56,6 +56,29 @@ async def put(
 async def make(engine: Engine, *containers: bytes) -> None:
     for container in containers:
         await engine.create_container(container, attributes(Kind.CONTAINER, 0o755))
+
+
+async def copy(
+    engine: Engine,
+    source: bytes,
+    target: bytes,
+    version: Version,
+    *,
+    given: Attributes | None = None,
+    expected: Version = ABSENT,
+    token: str = "",
+) -> Version:
+    return await engine.copy(at(source), at(target), version=version, attributes=given, expected=expected, token=token)
+
+
+async def rename(engine: Engine, source: bytes, target: bytes, version: Version) -> Version:
+    """Give an artifact a free name as the engine can; returns the version it has there."""
+    if engine.capabilities.moves:
+        await engine.move(at(source), at(target), version=version, expected=ABSENT)
+        return version
+    copied = await copy(engine, source, target, version)
+    assert await engine.delete([Deletion(at(source), version)]) == [None]
+    return copied
 
 
 @contextlib.contextmanager

@@ -4,9 +4,20 @@ import os
 
 import pytest
 
-from tests.engine_contract.given import ACCESS_ACL, DEFAULT_ACL, at, attributes, content_of, listing, make, put, same
+from tests.engine_contract.given import (
+    ACCESS_ACL,
+    DEFAULT_ACL,
+    at,
+    attributes,
+    content_of,
+    listing,
+    make,
+    put,
+    rename,
+    same,
+)
 from vaultairefs.engine.interface import Engine
-from vaultairefs.model.values import ABSENT, ANY, Attributes, Kind
+from vaultairefs.model.values import ANY, Attributes, Kind
 
 KINDS = [
     attributes(Kind.FILE),
@@ -65,10 +76,10 @@ async def test_every_kind_comes_back(engine: Engine, given: Attributes) -> None:
 
 
 @pytest.mark.parametrize("given", KINDS, ids=lambda given: given.kind.name)
-async def test_every_kind_is_listed_replaced_moved_and_deleted(engine: Engine, given: Attributes) -> None:
+async def test_every_kind_is_listed_replaced_and_renamed(engine: Engine, given: Attributes) -> None:
     old = await put(engine, b"entry", b"bytes")
     version = await put(engine, b"entry", b"", given=given, expected=old)
-    await engine.move(at(b"entry"), at(b"moved"), version=version, expected=ABSENT)
+    version = await rename(engine, b"entry", b"moved", version)
     found = await listing(engine)
     assert set(found) == {b"moved"}
     assert same(found[b"moved"].attributes, given)

@@ -34,6 +34,7 @@ async def test_the_root_is_there_already(engine: Engine) -> None:
         await engine.delete_container(b"")
 
 
+@pytest.mark.needs("names_checked")
 async def test_an_artifact_is_in_the_way_of_a_container(engine: Engine) -> None:
     await put(engine, b"file", b"bytes")
     with pytest.raises(AlreadyExists):

@@ -3,11 +3,12 @@
 ``moto`` keeps everything in memory and checks no signature; it is the quick one.
 """
 
+import functools
 import itertools
 import os
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import boto3
 import trio
@@ -16,7 +17,7 @@ from vaultairefs.engine.s3 import S3Engine
 from vaultairefs.engine.s3_abilities import Abilities
 from vaultairefs.engine.s3_client import S3Client
 from vaultairefs.engine.s3_objects import PAGE_KEYS
-from vaultairefs.engine.s3_options import Login, S3Options
+from vaultairefs.engine.s3_options import MAX_REQUESTS, Login, S3Options
 from vaultairefs.engine.s3_running import Runner
 from vaultairefs.engine.s3_session import Session
 
@@ -33,7 +34,7 @@ class Server(NamedTuple):
     access_key: str = "testkey"
     secret_key: str = "testsecret"
 
-    def client(self) -> "boto3.client":
+    def client(self) -> Any:
         """boto3's own client, to look at the store past the engine."""
         return boto3.client(
             "s3",
@@ -45,23 +46,20 @@ class Server(NamedTuple):
 
     def engine(self, bucket: str, base: bytes = b"", *, page_entries: int = PAGE_KEYS) -> S3Engine:
         """An engine on the bucket, not probed."""
-        options = S3Options(
-            bucket,
-            base,
-            endpoint_url=self.endpoint_url,
-            region="us-east-1",
-            login=Login(self.access_key, self.secret_key),
-            addressing_style="path",
-        )
-        client = S3Client(Session(options), bucket, options.max_requests)
-        identity = f"s3://{bucket}/{base.decode()}"
-        return S3Engine(client, base, identity, Runner(options.max_requests), page_entries=page_entries)
+        client = S3Client(_session(self), bucket, MAX_REQUESTS)
+        return S3Engine(client, base, f"s3://{bucket}", Runner(MAX_REQUESTS), page_entries=page_entries)
 
     def new_bucket(self) -> str:
         """The name of a new, empty bucket."""
         bucket = f"test-{os.getpid()}-{next(_NUMBERS)}"
         self.client().create_bucket(Bucket=bucket)
         return bucket
+
+
+@functools.cache
+def _session(server: Server) -> Session:
+    login = Login(server.access_key, server.secret_key)
+    return Session(S3Options("", b"", server.endpoint_url, region="us-east-1", login=login, addressing_style="path"))
 
 
 @asynccontextmanager

@@ -11,7 +11,7 @@ This file only moves each verb into a worker thread and translates its failures;
 
 import os
 import urllib.parse
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import Final, TypeVar
 
@@ -21,6 +21,7 @@ from vaultairefs.disk.os_errors import translated
 from vaultairefs.engine.interface import Capabilities, Deletion, EntryInfo, ListingPage, Upload, Usage
 from vaultairefs.engine.local_artifacts import LocalArtifacts
 from vaultairefs.engine.local_attributes import LocalAttributes
+from vaultairefs.engine.local_copying import LocalCopying
 from vaultairefs.engine.local_names import LocalNames
 from vaultairefs.engine.local_reading import PAGE_ENTRIES, LocalReading
 from vaultairefs.engine.local_record import Records
@@ -28,7 +29,7 @@ from vaultairefs.engine.local_session import LocalSession, clean_leftovers
 from vaultairefs.engine.local_tree import LocalTree
 from vaultairefs.engine.local_uploads import LocalUploads
 from vaultairefs.engine.paths import ROOT_PATH, staging_path
-from vaultairefs.engine.tenancy import namespace_name
+from vaultairefs.engine.tenancy import namespace_name, refuse_options
 from vaultairefs.model.errors import BadInput, VaultaireError
 from vaultairefs.model.values import Attributes, EntryPath, Version
 
@@ -51,6 +52,7 @@ class LocalEngine:
         self._session = LocalSession(self._tree)
         self._reading = LocalReading(self._tree, attributes, page_entries)
         self._artifacts = LocalArtifacts(self._tree, attributes, self._session)
+        self._copying = LocalCopying(self._tree, attributes, self._artifacts)
         self._uploads = LocalUploads(self._tree, attributes, self._session, self._artifacts)
         self._names = LocalNames(self._tree, attributes, self._session, self._artifacts)
         self._name_limiter = trio.CapacityLimiter(_NAME_THREADS)
@@ -120,6 +122,21 @@ class LocalEngine:
 
         return await self._run("set_attributes", path, work)
 
+    async def copy(
+        self,
+        source: EntryPath,
+        target: EntryPath,
+        *,
+        version: Version,
+        attributes: Attributes | None,
+        expected: Version,
+        token: str,
+    ) -> Version:
+        def work() -> Version:
+            return self._copying.copy(source, target, version, attributes, expected, token)
+
+        return await self._run("copy", source, work, self._bulk_limiter)
+
     async def move(self, source: EntryPath, target: EntryPath, *, version: Version, expected: Version) -> None:
         await self._run("move", source, lambda: self._names.move(source, target, version, expected))
 
@@ -165,11 +182,12 @@ def _of(container: bytes) -> EntryPath:
     return EntryPath(container, b"")
 
 
-def open_engine(spec: str, tenant: str | None = None) -> LocalEngine:
+def open_engine(spec: str, tenant: str | None = None, options: Mapping[str, str] = {}) -> LocalEngine:
     """The engine of ``file:///absolute/directory``, of ``t-TENANT`` in it where a tenant is given.
 
     Blocking, briefly.  The directory must exist; a tenant's is made.  ``BadInput`` says in one sentence what is wrong.
     """
+    refuse_options(spec, options)
     directory = _directory_of(spec)
     flags = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
     try:

@@ -7,7 +7,7 @@ free name of ``ABSENT`` is checked by the kernel.  Blocking; callers translate `
 
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from typing import NamedTuple
 
@@ -45,18 +45,34 @@ class LocalArtifacts:
 
     def put(self, path: EntryPath, content: bytes, attributes: Attributes, expected: Version, token: str) -> Version:
         """A small artifact in one go; the interface's contract."""
+
+        def fill(fd: int) -> None:
+            write_all(fd, content, 0)
+
+        return self.make(path, attributes, expected, Record(token=token), "put", fill)
+
+    def make(
+        self,
+        path: EntryPath,
+        attributes: Attributes,
+        expected: Version,
+        ours: Record,
+        operation: str,
+        fill: Callable[[int], None],
+    ) -> Version:
+        """A new artifact; ``fill`` writes the bytes of a file."""
         if attributes.kind is Kind.CONTAINER:
             raise IsAContainer("a container is made by create_container", container=path.container, artifact=path.name)
         with self._tree.container(path.container) as directory:
-            target = Target(directory, self._tree.stored_name(path), path, expected, "put")
-            done = self.check(target, Record(token=token))
+            target = Target(directory, self._tree.stored_name(path), path, expected, operation)
+            done = self.check(target, ours)
             if done is not None:
                 return done
             with self._made(attributes) as (temporary, record):
                 if attributes.kind is Kind.FILE:
-                    write_all(temporary.fd, content, 0)
+                    fill(temporary.fd)
                 pin = self._tree.observe(temporary.fd)
-                self._attributes.apply(pin, attributes, msgspec.structs.replace(record, token=token))
+                self._attributes.apply(pin, attributes, msgspec.structs.replace(record, token=ours.token))
                 if stat.S_ISREG(pin.status.st_mode):
                     sync_all(temporary.fd)
                 # What cannot be opened cannot be synced, but it is in the log before the rename, which is synced.

@@ -9,7 +9,7 @@ import itertools
 import os
 import urllib.parse
 from collections import Counter, defaultdict, deque
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Final, NamedTuple
 
@@ -22,7 +22,7 @@ from vaultairefs.engine.interface import Capabilities, Deletion, EntryInfo, List
 from vaultairefs.engine.memory_tree import Artifact, MemoryTree, describe
 from vaultairefs.engine.paths import staging_path
 from vaultairefs.engine.receipts import receipt_of, require_whole
-from vaultairefs.engine.tenancy import namespace_name
+from vaultairefs.engine.tenancy import namespace_name, refuse_options
 from vaultairefs.model.errors import (
     Conflict,
     Corrupt,
@@ -182,6 +182,19 @@ class MemoryEngine:
         async with self._call("set_attributes"):
             return self._tree.set_attributes(path, attributes, expected)
 
+    async def copy(
+        self,
+        source: EntryPath,
+        target: EntryPath,
+        *,
+        version: Version,
+        attributes: Attributes | None,
+        expected: Version,
+        token: str,
+    ) -> Version:
+        async with self._call("copy"):
+            return self._tree.copy(source, target, version, attributes, expected, token)
+
     async def move(self, source: EntryPath, target: EntryPath, *, version: Version, expected: Version) -> None:
         async with self._call("move"):
             self._need(self._capabilities.moves, "move")
@@ -252,7 +265,8 @@ class MemoryEngine:
         return None
 
 
-def open_engine(spec: str, tenant: str | None = None) -> MemoryEngine:
+def open_engine(spec: str, tenant: str | None = None, options: Mapping[str, str] = {}) -> MemoryEngine:
     """A new, empty engine; text after ``memory:`` only names it."""
+    refuse_options(spec, options)
     name = urllib.parse.quote(spec.partition(":")[2], safe="/")
     return MemoryEngine(f"memory:{name}" + (f"/{namespace_name(tenant)}" if tenant is not None else ""))

@@ -140,6 +140,27 @@ class MemoryTree:
         node.attributes = new
         return node.version
 
+    def copy(
+        self,
+        source: EntryPath,
+        target: EntryPath,
+        version: Version,
+        attributes: Attributes | None,
+        expected: Version,
+        token: str,
+    ) -> Version:
+        copied, there = self.find(source), self._named(target)
+        if copied is None or not holds(copied.version, version):
+            if isinstance(there, Artifact) and there.token == token != "":
+                return there.version
+            kind = NotFound if copied is None else Conflict
+            raise kind(container=source.container, artifact=source.name, operation="copy")
+        if isinstance(copied, Container):
+            raise IsAContainer(container=source.container, artifact=source.name, operation="copy")
+        old = copied.attributes
+        wanted = msgspec.structs.replace(attributes or old, kind=old.kind, rdev=old.rdev, target=old.target)
+        return self.put(target, copied.content, wanted, expected, token)
+
     def move(self, source: EntryPath, target: EntryPath, version: Version, expected: Version) -> None:
         moved, occupant = self._named(source), self._named(target)
         if moved is None or not holds(moved.version, version):

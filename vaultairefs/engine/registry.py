@@ -1,6 +1,7 @@
 """Which engine a SPEC means: by its scheme, through the entry-point group ``vaultairefs.engines``.
 
-An entry point is a factory ``open_engine(spec: str, tenant: str | None) -> Engine``; other packages may add schemes.
+An entry point is a factory ``open_engine(spec: str, tenant: str | None, options: Mapping[str, str]) -> Engine``, called
+with the engine's own options; other packages may add schemes.
 Our own are known even where no package metadata is installed (a source tree).
 
 Promise: whatever is wrong with a SPEC is a ``BadInput`` in one sentence.
@@ -8,7 +9,7 @@ Promise: whatever is wrong with a SPEC is a ``BadInput`` in one sentence.
 
 import importlib
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from importlib.metadata import entry_points
 from typing import Final
 
@@ -17,10 +18,10 @@ from vaultairefs.engine.tenancy import namespace_name
 from vaultairefs.model.errors import BadInput
 
 GROUP: Final = "vaultairefs.engines"
-_OWN: Final = {"file": "vaultairefs.engine.local", "memory": "vaultairefs.engine.memory"}
+_OWN: Final = {"file": "vaultairefs.engine.local", "memory": "vaultairefs.engine.memory", "s3": "vaultairefs.engine.s3"}
 _SCHEME: Final = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*):")
 
-Factory = Callable[[str, str | None], Engine]
+Factory = Callable[[str, str | None, Mapping[str, str]], Engine]
 
 
 def schemes() -> list[str]:
@@ -28,15 +29,18 @@ def schemes() -> list[str]:
     return sorted({*_OWN, *(point.name for point in entry_points(group=GROUP))})
 
 
-def open_engine(spec: str, tenant: str | None = None) -> Engine:
-    """The engine for ``spec``, its namespace narrowed to ``tenant`` if given.  Blocking, briefly."""
+def open_engine(spec: str, tenant: str | None = None, options: Mapping[str, str] = {}) -> Engine:
+    """The engine for ``spec``, its namespace narrowed to ``tenant`` if given.  Blocking, briefly.
+
+    ``options`` are for the engine: one that means nothing to it is ``BadInput``.
+    """
     found = _SCHEME.match(spec)
     if found is None:
         hint = f"file://{spec}" if spec.startswith("/") else "file:///directory"
         raise BadInput(f"{spec or 'an empty text'} is no engine: write for example {hint}")
     if tenant is not None:
         namespace_name(tenant)
-    return _factory(found[1].lower())(spec, tenant)
+    return _factory(found[1].lower())(spec, tenant, options)
 
 
 def _factory(scheme: str) -> Factory:

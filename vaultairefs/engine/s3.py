@@ -218,13 +218,13 @@ class S3Engine:
         return await self._runner.run(path, operation, work)
 
 
-def open_engine(spec: str, tenant: str | None = None, options: Mapping[str, str] | None = None) -> Engine:
+def open_engine(spec: str, tenant: str | None = None, options: Mapping[str, str] = {}) -> Engine:
     """The engine of ``s3://bucket/prefix``, of ``t-TENANT/`` below it where a tenant is given; of the whole account
     for ``s3://``.
 
     Blocking, briefly, and without asking the store.  ``BadInput`` says in one sentence what is wrong.
     """
-    parsed = parse(spec, tenant, options or {})
+    parsed = parse(spec, tenant, options)
     session = Session(parsed)
     return _bucket_engine(session, parsed)
 

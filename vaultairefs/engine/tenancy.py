@@ -1,9 +1,10 @@
-"""Which tenant names are possible, and what their namespace is called inside a store.
+"""What every engine's factory checks alike: tenants, and options that mean nothing to it.
 
 Promise: a tenant's name is one plain path component, the same for every kind of store.
 """
 
 import re
+from collections.abc import Mapping
 from typing import Final
 
 from vaultairefs.model.errors import BadInput
@@ -19,3 +20,9 @@ def namespace_name(tenant: str) -> str:
             " letter or digit"
         )
     return f"t-{tenant}"
+
+
+def refuse_options(spec: str, options: Mapping[str, str]) -> None:
+    """``BadInput`` for an option given to an engine that has none."""
+    if options:
+        raise BadInput(f"option {min(options)} means nothing to {spec}")
