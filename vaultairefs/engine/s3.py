@@ -20,6 +20,7 @@ import trio
 from vaultairefs.engine.interface import Capabilities, Deletion, Engine, EntryInfo, ListingPage, Upload, Usage
 from vaultairefs.engine.paths import ROOT_PATH, staging_path
 from vaultairefs.engine.s3_abilities import Abilities
+from vaultairefs.engine.s3_account import S3Account
 from vaultairefs.engine.s3_artifacts import S3Artifacts
 from vaultairefs.engine.s3_client import S3Client
 from vaultairefs.engine.s3_containers import S3Containers
@@ -29,7 +30,7 @@ from vaultairefs.engine.s3_errors import Refused
 from vaultairefs.engine.s3_http import Lost, Unsent
 from vaultairefs.engine.s3_keys import Keys
 from vaultairefs.engine.s3_objects import PAGE_KEYS
-from vaultairefs.engine.s3_options import S3Options, parse
+from vaultairefs.engine.s3_options import parse
 from vaultairefs.engine.s3_probe import S3Probe
 from vaultairefs.engine.s3_reading import S3Reading
 from vaultairefs.engine.s3_running import Runner
@@ -93,6 +94,8 @@ class S3Engine:
                 self._store.objects.page(self._store.keys.base, keys_max=1)
                 self._store.abilities = S3Probe(self._store).run()
             except Refused as refusal:
+                if refusal.operation == "put" and refusal.status == 403:
+                    return  # who may only read can still mount; a write will be refused when it comes
                 raise refusal.as_input(self._identity) from refusal
             except (Lost, Unsent) as failure:
                 raise unavailable(failure) from failure
@@ -226,10 +229,9 @@ def open_engine(spec: str, tenant: str | None = None, options: Mapping[str, str]
     """
     parsed = parse(spec, tenant, options)
     session = Session(parsed)
-    return _bucket_engine(session, parsed)
-
-
-def _bucket_engine(session: Session, options: S3Options) -> S3Engine:
-    client = S3Client(session, options.bucket, options.max_requests)
-    identity = f"s3://{options.bucket}/{options.base.decode()}".rstrip("/") + f" at {session.endpoint}"
-    return S3Engine(client, options.base, identity, Runner(options.max_requests))
+    client = S3Client(session, parsed.bucket, parsed.max_requests)
+    runner = Runner(parsed.max_requests)
+    identity = f"s3://{parsed.bucket}/{parsed.base.decode()}".rstrip("/") + f" at {session.endpoint}"
+    if not parsed.bucket:
+        return S3Account(client, f"s3:// at {session.endpoint}", runner, S3Engine)
+    return S3Engine(client, parsed.base, identity, runner)

@@ -79,6 +79,10 @@ class S3Client:
         self._pool = Pool(self._site.origin, connections_max)
         self._connections_max = connections_max
 
+    def about(self, bucket: str) -> "S3Client":
+        """A client of the same account for another bucket."""
+        return S3Client(self.session, bucket, self._connections_max, requests=self.requests, sleep=self._sleep)
+
     @property
     def is_tls(self) -> bool:
         return self._site.is_tls

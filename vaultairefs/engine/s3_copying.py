@@ -81,7 +81,11 @@ class S3Copying:
             conditions = store.conditions(expected) if heeded else {}
 
             def send() -> str:
-                return multipart.commit(target, upload_id, etags, conditions)
+                etag = multipart.commit(target, upload_id, etags, conditions)
+                if not etag:
+                    found = store.objects.head(target)
+                    etag = found.etag if found is not None else ""
+                return etag
 
             return store.settle(send, target, expected=expected, token=token, heeded=heeded)
         except BaseException:

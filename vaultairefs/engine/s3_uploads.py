@@ -15,9 +15,9 @@ from vaultairefs.engine.s3_artifacts import S3Artifacts
 from vaultairefs.engine.s3_checksums import checksum_headers
 from vaultairefs.engine.s3_client import FileRange
 from vaultairefs.engine.s3_errors import Refused
-from vaultairefs.engine.s3_multipart import S3Multipart
-from vaultairefs.engine.s3_store import S3Store
-from vaultairefs.model.errors import Corrupt, InvalidRequest, NotFound
+from vaultairefs.engine.s3_multipart import S3Multipart, etag_of_parts
+from vaultairefs.engine.s3_store import S3Store, is_ours
+from vaultairefs.model.errors import Conflict, Corrupt, InvalidRequest, NotFound
 from vaultairefs.model.values import Attributes, EntryPath, Kind, Version
 
 _REMEMBERED_MAX: Final = 10_000
@@ -41,6 +41,7 @@ class S3Uploads:
         self._guard = threading.Lock()
         self._begun: dict[str, _Begun] = {}
         self._committed: dict[str, Version] = {}
+        self._aborted: set[str] = set()
 
     def begin(self, path: EntryPath, size: int, attributes: Attributes, token: str) -> Upload:
         if attributes.kind is not Kind.FILE:
@@ -54,6 +55,7 @@ class S3Uploads:
     def put_chunk(self, upload: Upload, number: int, offset: int, descriptor: int, length: int) -> str:
         if os.fstat(descriptor).st_size < offset + length:
             raise Corrupt("the source of a chunk ended early")
+        self._require_not_aborted(upload)
         body = FileRange(descriptor, offset, length)
         key = self._store.keys.key(upload.path)
         try:
@@ -68,6 +70,7 @@ class S3Uploads:
             done, begun = self._committed.get(upload.upload_id), self._begun.get(upload.upload_id)
         if done is not None:
             return done
+        self._require_not_aborted(upload)
         key = self._store.keys.key(upload.path)
         if begun is None and not (upload.upload_id and self._multipart.exists(key, upload.upload_id)):
             raise _unknown(upload)
@@ -77,8 +80,9 @@ class S3Uploads:
         if begun is None or begun.attributes != attributes:
             version = self._artifacts.set_attributes(upload.path, attributes, version)
         with self._guard:
-            if len(self._committed) >= _REMEMBERED_MAX:
+            if len(self._committed) + len(self._aborted) >= _REMEMBERED_MAX:
                 self._committed.clear()
+                self._aborted.clear()
             self._committed[upload.upload_id] = version
             self._begun.pop(upload.upload_id, None)
         return version
@@ -86,6 +90,7 @@ class S3Uploads:
     def abort(self, upload: Upload) -> None:
         with self._guard:
             self._begun.pop(upload.upload_id, None)
+            self._aborted.add(upload.upload_id)
         if upload.upload_id:
             self._multipart.abort(self._store.keys.key(upload.path), upload.upload_id)
 
@@ -98,6 +103,10 @@ class S3Uploads:
                 found.append(Upload(path, pending.upload_id))
         return found
 
+    def _require_not_aborted(self, upload: Upload) -> None:
+        if upload.upload_id in self._aborted:
+            raise _unknown(upload)
+
     def _publish(self, upload: Upload, key: bytes, etags: Sequence[str], begun: _Begun, expected: Version) -> Version:
         store, token = self._store, begun.token
         if not etags:
@@ -109,9 +118,18 @@ class S3Uploads:
         conditions = store.conditions(expected) if heeded else {}
 
         def send() -> str:
-            return self._multipart.commit(key, upload.upload_id, etags, conditions)
+            return self._multipart.commit(key, upload.upload_id, etags, conditions) or self._published(
+                key, token, etags
+            )
 
         return store.settle(send, key, expected=expected, token=token, heeded=heeded)
+
+    def _published(self, key: bytes, token: str, etags: Sequence[str]) -> str:
+        """The version of what was just published, for stores that do not tell it (Ceph 16)."""
+        found = self._store.objects.head(key)
+        if found is None or not (is_ours(found, token) or found.etag == etag_of_parts(etags)):
+            raise Conflict("it was replaced as soon as it was published")
+        return found.etag
 
     def _checksum(self, body: FileRange) -> dict[str, str]:
         """Without TLS the signature covers the body already."""
