@@ -59,7 +59,10 @@ class Machine:
             if what is None:
                 self.agenda.clear()
                 raise Crash
-            self.programs.act(what)
+            self.perform(what)
+
+    def perform(self, what: Any) -> None:
+        self.programs.act(what)
 
     async def step(self, step: tuple[str, Any]) -> None:
         kind, value = step
