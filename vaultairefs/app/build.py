@@ -26,7 +26,7 @@ from vaultairefs.fuse import errno_map
 from vaultairefs.fuse.mounting import MountOptions
 from vaultairefs.ledger import Ledger
 from vaultairefs.model.errors import BadInput, TimedOut, VaultaireError
-from vaultairefs.model.values import ROOT, Ino
+from vaultairefs.model.values import Ino
 from vaultairefs.volume import SyncLevel, Volume
 
 _PROBE_SECONDS_MAX: Final = 60.0
@@ -87,9 +87,7 @@ async def open_rooms(settings: MountSettings) -> AsyncIterator[Rooms]:
                 buffer_size=settings.buffer_size,
             )
             try:
-                rooms = _furnish(settings, state, engine, counting.counts, ledger)
-                await rooms.discovery.ensure_listed(ROOT)  # stat of the mount point shows the engine's own root
-                yield rooms
+                yield _furnish(settings, state, engine, counting.counts, ledger)
             finally:
                 with trio.CancelScope(shield=True):
                     await ledger.close()
