@@ -8,7 +8,7 @@ from vaultairefs.flush.desk import Desk, Sent
 from vaultairefs.flush.rearranging import same_attributes
 from vaultairefs.flush.steps import Put, SetAttributes
 from vaultairefs.flush.uploading import Uploader
-from vaultairefs.model.changes import ArtifactFlushed, EntryVanished
+from vaultairefs.model.changes import ArtifactDeleted, ArtifactFlushed, EntryVanished
 from vaultairefs.model.errors import Stale
 from vaultairefs.model.values import ABSENT, EntryKey, Ino, Kind, Version
 from vaultairefs.namespace import Inode
@@ -64,17 +64,19 @@ class Sender:
         return body is not None and body.complete
 
     async def _complete(self, inode: Inode) -> None:
-        """Fetch what is missing; a clean file whose bytes are nowhere any more vanishes for programs too."""
+        """Fetch what is missing; a file of which nothing is here and nothing there any more vanishes for programs too."""
         desk, ino = self._desk, inode.ino
         with desk.working_on([], [ino]):
             try:
                 await desk.fetcher.complete(ino)
             except Stale:
                 body = desk.ledger.buffer.find(ino)
-                if desk.ledger.backlog.refs_of(ino) or (body is not None and body.unflushed):
+                if body is not None and (body.dirty or body.complete):
                     raise
                 for key in inode.refs:
                     desk.ledger.commit(EntryVanished(ino, *key))
+                for key in desk.ledger.backlog.refs_of(ino):
+                    desk.ledger.commit(ArtifactDeleted(ino, *key))
 
     async def _put_small(self, step: Put, inode: Inode) -> tuple[Sent | None, Version]:
         """One request with all bytes, which are read in the same moment as everything else."""

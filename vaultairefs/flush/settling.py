@@ -52,11 +52,11 @@ class Evidence:
     size: int = 0
 
     @property
-    def is_target_as_recorded(self) -> bool:
-        """Whether the engine holds at the target what our records say."""
+    def is_target_replaceable(self) -> bool:
+        """Whether the engine holds at the target what our records say, and an artifact may take its place."""
         if self.target is None or self.row is None:
             return self.target is None and self.row is None
-        return self.target.version == self.row.version
+        return self.target.version == self.row.version and self.target.attributes.kind is not Kind.CONTAINER
 
 
 def judge(step: StepBegun, evidence: Evidence, is_ours: Callable[[Ino, EntryInfo], bool]) -> Verdict:
@@ -131,7 +131,7 @@ class Settler:
             self._learn_kind(evidence)
             verdict = judge(step, evidence, desk.is_ours)
             if verdict is Verdict.CHANGED and step.verb == "move" and origin is not None:
-                if evidence.is_target_as_recorded:
+                if evidence.is_target_replaceable and key.container != STAGING:
                     await self._move_theirs(step, source, origin, path, evidence)
                 else:
                     lose(desk.ledger, source)
