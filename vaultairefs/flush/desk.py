@@ -5,6 +5,7 @@ Whatever interrupts it leaves the doubt, which ``settling`` resolves by asking t
 """
 
 import secrets
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -50,8 +51,9 @@ class Desk:
 
     ``overrides``: versions found in the engine that the next step at a name may replace although no record knows them
     (our own from before a power cut, or anybody's where the operator wants that).  ``sent``: see ``Sent``.
-    ``flushed_at``: when inodes that are written all the time were last flushed.  ``removed_containers``: stored inodes
-    that programs have removed and the namespace has forgotten, but that are known to be containers.
+    ``flushed_at``: when inodes that are written all the time were last flushed.  ``awaited``: how many wait for each
+    inode; ``flushed_generation``: which bytes of those were flushed last.  ``removed_containers``: stored inodes that
+    programs have removed and the namespace has forgotten, but that are known to be containers.
     """
 
     def __init__(
@@ -82,6 +84,7 @@ class Desk:
         self.sent: dict[EntryKey, Sent] = {}
         self.flushed_at: dict[Ino, float] = {}
         self.flushed_generation: dict[Ino, int] = {}
+        self.awaited: Counter[Ino] = Counter()
         self.removed_containers: set[Ino] = set()
 
     # Around a step

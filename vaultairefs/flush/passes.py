@@ -33,6 +33,7 @@ from vaultairefs.flush.steps import (
     Stage,
     Step,
     Wait,
+    items_of,
 )
 from vaultairefs.flush.urgency import Urgency
 from vaultairefs.ledger.whereabouts import ROOT_KEY
@@ -83,7 +84,12 @@ class Passes:
         return self._at_work > 0
 
     async def run(self) -> None:
-        """One pass.  Raises nothing that an engine or a disk can cause."""
+        """One pass.  Raises nothing that an engine or a disk can cause.
+
+        Where the ledger refuses every change no step can be journalled, so none is begun.
+        """
+        if self._desk.ledger.refusal is not None:
+            return
         started = trio.current_time()
         self._forget_old_failures()
         if await self._settle_all():
@@ -146,7 +152,7 @@ class Passes:
         try:
             await self._desk.ledger.sync()
         except VaultaireError as error:
-            # The volume is read-only from now on; what it has is all the more worth bringing to safety.
+            # Full, mostly: what goes to the engine makes room.
             log.warning("flush_goes_on_without_sync", reason=str(error))
 
     async def _meet_root(self) -> None:
@@ -250,6 +256,14 @@ class Passes:
             await trio.lowlevel.checkpoint()
 
     def _decide(self, item: Item) -> Decision:
+        try:
+            return self._choose(item)
+        except Exception as error:  # a defect must not keep everything behind this item from being looked at
+            log.exception("flush_decision_failed")
+            self._desk.fail(item, error)
+            return Wait("a defect")
+
+    def _choose(self, item: Item) -> Decision:
         if isinstance(item, tuple):
             return decide_name(self._view, item)
         if self._view.is_lifeline(item):
@@ -260,7 +274,7 @@ class Passes:
 
     async def _attempt(self, step: Step) -> bool:
         """Do one step; False when it failed, which is kept for ``status`` and the next try."""
-        items = _items_of(step)
+        items = items_of(step)
         try:
             await self._carry_out(step)
         except VaultaireError as error:
@@ -268,7 +282,7 @@ class Passes:
             for item in items:
                 self._desk.fail(item, error, at_once=at_once)
             return False
-        except OSError as error:
+        except Exception as error:  # a defect, of an engine perhaps, is one item's failure like any other
             log.exception("flush_step_failed")
             for item in items:
                 self._desk.fail(item, error)
@@ -290,16 +304,3 @@ class Passes:
                 await self._settler.settle(key)
             case CreateContainer() | Move() | Stage() | Link() | Delete() | DeleteContainer():
                 await self._rearranger.carry_out(step)
-
-
-def _items_of(step: Step) -> list[Item]:
-    """What a failure of the step is about."""
-    match step:
-        case Delete(doomed):
-            return [one.key for one in doomed]
-        case Stage(_, source, _):
-            return [source]
-        case Complete(ino):
-            return [ino]
-        case Put() | SetAttributes() | CreateContainer() | Move() | Link() | DeleteContainer() | Settle():
-            return [step.key]

@@ -16,14 +16,19 @@ class Urgency:
     """``flush_delay`` is in seconds: what changes again within it goes once, or never if it goes away."""
 
     def __init__(
-        self, backlog: Backlog, clock: Callable[[], float], flush_delay: float, flushed_at: dict[Ino, float]
+        self,
+        backlog: Backlog,
+        clock: Callable[[], float],
+        flush_delay: float,
+        flushed_at: dict[Ino, float],
+        awaited: Counter[Ino],
     ) -> None:
         self._backlog = backlog
         self._clock = clock
         self._flush_delay = flush_delay
         self._flushed_at = flushed_at
         self._all = 0
-        self._inos: Counter[Ino] = Counter()
+        self._inos = awaited
 
     @property
     def insists(self) -> bool:
