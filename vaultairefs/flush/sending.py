@@ -84,6 +84,8 @@ class Sender:
         async with desk.budget.taken(inode.size if inode.kind is Kind.FILE else 0):
             if step.key not in inode.refs:
                 return None, ABSENT
+            if inode.kind is Kind.FILE and not self._is_complete(inode):
+                return None, ABSENT  # evicted while it waited
             size = inode.size if inode.kind is Kind.FILE else 0
             content = desk.ledger.buffer.read(step.ino, 0, size) if size else b""
             path, expected = desk.path(step.key), desk.expected(step.key, step.expected)
@@ -109,7 +111,8 @@ class Sender:
         desk.overrides.pop(key, None)
         desk.sent.pop(key, None)
         desk.disturb(key.container)
-        desk.flushed_generation[ino] = snapshot.generation
+        if ino in desk.awaited:
+            desk.flushed_generation[ino] = snapshot.generation
         if content:
             desk.flushed_at.pop(ino, None)
         else:
