@@ -11,8 +11,7 @@ import msgspec
 
 from vaultairefs.model.values import Attributes, Ino, Version
 
-NO_INO: Final = Ino(0)
-"""Stands for "nothing was replaced"."""
+NO_INO: Final = Ino(0)  # nothing was replaced
 
 
 class ContainerCreated(msgspec.Struct, frozen=True, array_like=True, tag=1):
