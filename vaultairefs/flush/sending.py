@@ -64,7 +64,7 @@ class Sender:
         return body is not None and body.complete
 
     async def _complete(self, inode: Inode) -> None:
-        """Fetch what is missing; a file of which nothing is here and nothing there any more vanishes for programs too."""
+        """Fetch what is missing; a file of which nothing is here nor there any more vanishes for programs, too."""
         desk, ino = self._desk, inode.ino
         with desk.working_on([], [ino]):
             try:
