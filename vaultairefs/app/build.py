@@ -54,10 +54,7 @@ class Rooms(NamedTuple):
 
     def oldest_owed_since(self) -> float | None:
         """When the oldest debt began, in seconds of trio's clock; None without any."""
-        backlog = self.ledger.backlog
-        begins = [owed.first for owed in backlog.owed_inos.values()]
-        begins += backlog.names_since.values()
-        return min(begins, default=None)
+        return self.ledger.backlog.oldest_since
 
     def owes_below(self, container: Ino) -> bool:
         """Whether the engine lacks anything at or below the container."""
