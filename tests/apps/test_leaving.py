@@ -17,7 +17,7 @@ def daemon() -> Iterator[Daemon]:
         try:
             yield daemon
         finally:
-            daemon.detach()
+            daemon.end()
 
 
 def rearrange(tree: Path) -> None:

@@ -22,7 +22,7 @@ def daemon(base: Path, request: pytest.FixtureRequest) -> Iterator[Daemon]:
     try:
         yield daemon
     finally:
-        daemon.detach()
+        daemon.end()
 
 
 @pytest.mark.parametrize(

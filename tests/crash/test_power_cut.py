@@ -30,7 +30,7 @@ def daemon(disks: list[Disk]) -> Iterator[Daemon]:
     try:
         yield daemon
     finally:
-        daemon.detach()
+        daemon.end()
 
 
 @pytest.fixture
@@ -49,7 +49,7 @@ def cut(daemon: Daemon, disks: list[Disk], base: Path) -> Iterator[Callable[[], 
     yield cut_power
     for one in revived:
         one.umount()
-        one.detach()
+        one.end()
 
 
 def write_file(path: Path, content: bytes, *, sync: bool) -> None:

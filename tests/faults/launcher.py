@@ -46,8 +46,8 @@ FAULTS: dict[str, tuple[str, Callable[[], Exception]]] = {
     "engine": ("vaultairefs.engine.local:LocalEngine.put", unexpected),
     "listing": ("vaultairefs.engine.local:LocalEngine.list", unexpected),
     "fetch": ("vaultairefs.fetch.fetcher:Fetcher.ensure", unexpected),
-    "flush": ("vaultairefs.flush.planner:decide_name", unexpected),
-    "volume": ("vaultairefs.volume.births:attributes_for", unexpected),
+    "flush": ("vaultairefs.flush.passes:decide_name", unexpected),
+    "volume": ("vaultairefs.volume.core:Core.home", unexpected),
     "fuse": ("vaultairefs.fuse.encoding:entry_attributes", unexpected),
     "control": ("vaultairefs.app.build:Rooms.owed", unexpected),
 }

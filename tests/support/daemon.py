@@ -62,6 +62,29 @@ class Daemon:
             if subprocess.run(["umount", "-l", str(self.mountpoint)], capture_output=True).returncode:
                 break
 
+    def end(self) -> None:
+        """For fixtures: nothing of this daemon is left, however the test went."""
+        self.detach()
+        for pid in self._processes():
+            try:
+                descriptor = os.pidfd_open(pid)
+                os.kill(pid, signal.SIGKILL)
+            except ProcessLookupError:
+                continue
+            wait_until_gone(descriptor)
+
+    def _processes(self) -> list[int]:
+        """Those that were told of this mount point, which no other test knows."""
+        word = b"\0" + os.fsencode(self.mountpoint) + b"\0"
+        found = []
+        for path in Path("/proc").glob("[0-9]*/cmdline"):
+            try:
+                if word in path.read_bytes():
+                    found.append(int(path.parent.name))
+            except (FileNotFoundError, ProcessLookupError):
+                pass
+        return found
+
     def forget_state(self) -> None:
         """The next mount starts from the engine alone."""
         shutil.rmtree(self.state)
@@ -114,7 +137,7 @@ def mounted_daemon(base: Path, *, options: Sequence[str] = (), command: Sequence
             if os.path.ismount(daemon.mountpoint):
                 daemon.umount()
         finally:
-            daemon.detach()
+            daemon.end()
 
 
 def wait_until_gone(descriptor: int) -> None:

@@ -239,13 +239,8 @@ def engine_moves(life: Life, random: Random) -> None:
 
 def engine_deletes(life: Life, random: Random) -> None:
     """Only what is stored elsewhere as well, or wanted by nobody."""
-    backlog = life.lab.ledger.backlog
-    spare = [
-        (key, ino)
-        for key, ino in stored_keys(life)
-        if (not backlog.has_name(ino) and not life.needs_engine(ino))
-        or (key in backlog.owed_names and len(backlog.refs_of(ino)) > 1)
-    ]
+    owed = life.lab.ledger.backlog.owed_names
+    spare = [(key, ino) for key, ino in stored_keys(life) if key in owed and life.is_spare(key, ino)]
     found = pick(random, spare)
     if found is not None:
         life.lab.commit(changes.ArtifactDeleted(found[1], found[0].container, found[0].name))

@@ -7,6 +7,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 
+RECORDS = ("trusted.vaultaire", "user.vaultaire")
+"""Where the local engine keeps what it must remember of an artifact, e.g. which upload made it."""
+
+
 class Seen(NamedTuple):
     """One entry as lstat, readlink, listxattr and read show it; times in nanoseconds."""
 
@@ -17,6 +21,7 @@ class Seen(NamedTuple):
     size: int
     rdev: int
     links: int
+    """How many names an entry has; 0 for folders, whose count says how many folders they hold."""
     twin: bytes
     """The first name, in order, of the same inode: equal for hard links, else the entry itself."""
     target: bytes
@@ -64,7 +69,7 @@ def _see(path: bytes, relative: bytes, twins: dict[tuple[int, int], bytes]) -> S
     info = os.lstat(path)
     kind = stat.S_IFMT(info.st_mode)
     folder = kind == stat.S_IFDIR
-    names = os.listxattr(path, follow_symlinks=False)
+    names = [name for name in os.listxattr(path, follow_symlinks=False) if name not in RECORDS]
     return Seen(
         mode=info.st_mode,
         uid=info.st_uid,
@@ -72,7 +77,7 @@ def _see(path: bytes, relative: bytes, twins: dict[tuple[int, int], bytes]) -> S
         mtime_ns=info.st_mtime_ns,
         size=0 if folder else info.st_size,
         rdev=info.st_rdev if kind in (stat.S_IFCHR, stat.S_IFBLK) else 0,
-        links=info.st_nlink,
+        links=0 if folder else info.st_nlink,
         twin=relative if folder else twins.setdefault((info.st_dev, info.st_ino), relative),
         target=os.readlink(path) if kind == stat.S_IFLNK else b"",
         xattrs=tuple(sorted((name, os.getxattr(path, name, follow_symlinks=False)) for name in names)),

@@ -15,6 +15,7 @@ import trio
 
 from vaultairefs.engine.s3 import S3Engine
 from vaultairefs.engine.s3_abilities import Abilities
+from vaultairefs.engine.s3_account import S3Account
 from vaultairefs.engine.s3_client import S3Client
 from vaultairefs.engine.s3_objects import PAGE_KEYS
 from vaultairefs.engine.s3_options import MAX_REQUESTS, Login, S3Options
@@ -48,6 +49,10 @@ class Server(NamedTuple):
         """An engine on the bucket, not probed."""
         client = S3Client(_session(self), bucket, MAX_REQUESTS)
         return S3Engine(client, base, f"s3://{bucket}", Runner(MAX_REQUESTS), page_entries=page_entries)
+
+    def account(self) -> S3Account:
+        """An engine on all the buckets, not probed."""
+        return S3Account(S3Client(_session(self), "", MAX_REQUESTS), "s3://", Runner(MAX_REQUESTS), S3Engine)
 
     def new_bucket(self) -> str:
         """The name of a new, empty bucket."""

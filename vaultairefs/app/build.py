@@ -26,7 +26,7 @@ from vaultairefs.fuse import errno_map
 from vaultairefs.fuse.mounting import MountOptions
 from vaultairefs.ledger import Ledger
 from vaultairefs.model.errors import BadInput, TimedOut, VaultaireError
-from vaultairefs.model.values import ROOT, Ino
+from vaultairefs.model.values import Ino
 from vaultairefs.volume import SyncLevel, Volume
 
 _PROBE_SECONDS_MAX: Final = 60.0
@@ -54,10 +54,7 @@ class Rooms(NamedTuple):
 
     def oldest_owed_since(self) -> float | None:
         """When the oldest debt began, in seconds of trio's clock; None without any."""
-        backlog = self.ledger.backlog
-        begins = [owed.first for owed in backlog.owed_inos.values()]
-        begins += backlog.names_since.values()
-        return min(begins, default=None)
+        return self.ledger.backlog.oldest_since
 
     def owes_below(self, container: Ino) -> bool:
         """Whether the engine lacks anything at or below the container."""
@@ -73,7 +70,7 @@ class Rooms(NamedTuple):
 @contextlib.asynccontextmanager
 async def open_rooms(settings: MountSettings) -> AsyncIterator[Rooms]:
     """Everything but the mount itself; ``BadInput`` in one sentence when it cannot be had."""
-    counting = Counting(open_engine(settings.spec, settings.tenant))
+    counting = Counting(open_engine(settings.spec, settings.tenant, settings.engine_options))
     engine = await _made_usable(settings, cast(Engine, counting))
     clean = False
     try:
@@ -87,9 +84,7 @@ async def open_rooms(settings: MountSettings) -> AsyncIterator[Rooms]:
                 buffer_size=settings.buffer_size,
             )
             try:
-                rooms = _furnish(settings, state, engine, counting.counts, ledger)
-                await rooms.discovery.ensure_listed(ROOT)  # stat of the mount point shows the engine's own root
-                yield rooms
+                yield _furnish(settings, state, engine, counting.counts, ledger)
             finally:
                 with trio.CancelScope(shield=True):
                     await ledger.close()

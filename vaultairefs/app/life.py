@@ -28,7 +28,7 @@ from vaultairefs.control import mounts, server
 from vaultairefs.control.server import ControlServer, innermost
 from vaultairefs.disk.mount_table import topmost
 from vaultairefs.fuse import mounting, session
-from vaultairefs.model.errors import BadInput, Busy
+from vaultairefs.model.errors import BadInput, Busy, VaultaireError
 
 _log = structlog.get_logger("vaultairefs.life")
 
@@ -169,13 +169,16 @@ class Life:
         await trio.to_thread.run_sync(mounting.unmount, str(self.settings.mountpoint))
 
     async def drain(self) -> None:
-        """Wait until the engine has everything, or the deadline passes."""
+        """Wait until the engine has everything, the deadline passes, or the ledger refuses all further work."""
         if self.settings.read_only:
             return
         async with trio.open_nursery() as nursery:
             nursery.start_soon(service.report_draining, lambda: self.rooms.owed())
-            with trio.CancelScope(deadline=self.drain_deadline) as self._draining:
-                await self.rooms.flusher.drain()
+            try:
+                with trio.CancelScope(deadline=self.drain_deadline) as self._draining:
+                    await self.rooms.flusher.drain()
+            except VaultaireError as error:  # the local disk failed: waiting would not end
+                _log.error("draining_is_impossible", reason=str(error))
             nursery.cancel_scope.cancel()
         owed = self.rooms.owed()
         _log.info("drained" if not owed.artifacts else "not_drained", left=owed.artifacts, bytes=owed.bytes)

@@ -4,6 +4,7 @@ Every reply that tells of work carries ``dirty_artifacts`` and ``dirty_bytes``: 
 """
 
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
@@ -12,7 +13,7 @@ import trio
 from vaultairefs.app import status
 from vaultairefs.control.protocol import Message
 from vaultairefs.control.server import Send, Verb
-from vaultairefs.model.errors import BadInput
+from vaultairefs.model.errors import BadInput, DeviceFailed, ReadOnly
 from vaultairefs.model.values import Ino, Kind
 
 if TYPE_CHECKING:
@@ -73,7 +74,8 @@ async def _unmount(life: "Life", request: Message, send: Send) -> Message:
     deadline = trio.current_time() + (wanted if isinstance(wanted, int | float) else float("inf"))
     drain = bool(request.get("drain", True)) and not life.settings.read_only
     if drain:
-        with trio.CancelScope(deadline=deadline):
+        # What makes draining impossible must not keep the mount: what is left is told, and the next mount's.
+        with trio.CancelScope(deadline=deadline), suppress(DeviceFailed, ReadOnly):
             await _with_progress(life, send, life.rooms.flusher.drain)
     before = life.drain_deadline
     life.give_up_draining_at(deadline if drain else trio.current_time())

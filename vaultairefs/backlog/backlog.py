@@ -89,11 +89,13 @@ class Backlog(StoredTree):
     """See the package's text.
 
     ``owed_names``: the live value (None: nothing) of each name whose stored value differs or is stale.
-    ``names_since``: when that row last changed, in seconds of ``clock``.  ``owed_inos``: see ``Owed``.
+    ``names_since``: when that row last changed, in seconds of ``clock``; ``names_first``: since when the name differs,
+    or was last stored.  ``owed_inos``: see ``Owed``.
     ``doubts``: engine steps that were begun and whose outcome is not recorded.
     Keys in the pseudo container ``STAGING`` are parked entries: their live value is always None.
     The root's own row has the key ``EntryKey(ROOT, b"")`` and never owes a name.
-    Invariants: ``owed_names`` and ``names_since`` have the same keys; an inode without a name owes nothing.
+    Invariants: ``owed_names``, ``names_since`` and ``names_first`` have the same keys; an inode without a name owes
+    nothing.
     """
 
     def __init__(
@@ -110,6 +112,7 @@ class Backlog(StoredTree):
         super().__init__()
         self.owed_names: dict[EntryKey, Ino | None] = {}
         self.names_since: dict[EntryKey, float] = {}
+        self.names_first: dict[EntryKey, float] = {}
         self.owed_inos: dict[Ino, Owed] = {}
         self.doubts = Doubts()
         self.clock = clock
@@ -144,7 +147,7 @@ class Backlog(StoredTree):
     @property
     def oldest_since(self) -> float | None:
         """When the oldest debt began, in seconds of ``clock``; None without debts."""
-        return min((*self.names_since.values(), *(owed.first for owed in self.owed_inos.values())), default=None)
+        return min((*self.names_first.values(), *(owed.first for owed in self.owed_inos.values())), default=None)
 
     async def wait_for_work(self) -> None:
         """Wait until something more is owed than at the time of the call."""
@@ -175,10 +178,11 @@ class Backlog(StoredTree):
         held = None if ref is None else ref.ino
         if held == ino and not (ref is not None and ref.stale):
             if key in self.owed_names:
-                del self.owed_names[key], self.names_since[key]
+                del self.owed_names[key], self.names_since[key], self.names_first[key]
             return
         self.owed_names[key] = ino
-        self.names_since[key] = self.clock()
+        self.names_since[key] = now = self.clock()
+        self.names_first.setdefault(key, now)
         self._wake()
 
     def owe(self, ino: Ino, *, content: bool = False, attributes: bool = False) -> None:

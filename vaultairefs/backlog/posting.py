@@ -90,6 +90,8 @@ def _store(log: "Backlog", key: EntryKey, ref: StoredRef | None) -> StoredRef | 
     log.set_live(key, live)
     if since is not None and key in log.names_since:
         log.names_since[key] = since
+        if ref is not None:
+            log.names_first[key] = log.clock()
     if old is not None and (ref is None or ref.ino != old.ino):
         _owe_again(log, old.ino)
     return old

@@ -30,7 +30,7 @@ def restore(log: Backlog, snapshot: BacklogSnapshot) -> None:
             log.put(EntryKey(container, name), ref)
     for key, ino in snapshot.names:
         log.owed_names[key] = ino
-        log.names_since[key] = log.clock()
+        log.names_since[key] = log.names_first[key] = log.clock()
     for ino, content, attributes in snapshot.debts:
         log.owe(ino, content=content, attributes=attributes)
     for step in snapshot.begun:
@@ -46,7 +46,7 @@ def audit(log: Backlog) -> list[str]:
             problems.append(f"{key}: owed but equal")
         if ref is None and ino is None:
             problems.append(f"{key}: owed but nothing on both sides")
-    if log.owed_names.keys() != log.names_since.keys():
+    if not log.owed_names.keys() == log.names_since.keys() == log.names_first.keys():
         problems.append("owed names and their times differ")
     problems += [f"inode {ino} owes but has no name" for ino in log.owed_inos if not log.has_name(ino)]
     problems += [

@@ -20,7 +20,7 @@ from vaultairefs.engine.s3_buckets import Bucket, S3Buckets
 from vaultairefs.engine.s3_client import S3Client
 from vaultairefs.engine.s3_running import Runner
 from vaultairefs.model.errors import (
-    AccessDenied,
+    BadInput,
     CrossesVolumes,
     InvalidRequest,
     NotFound,
@@ -241,9 +241,9 @@ class S3Account:
                     self._capabilities = await engine.probe()
                 except VaultaireError as error:
                     await engine.close()
-                    if isinstance(error, AccessDenied):
-                        raise
-                    raise NotFound(f"bucket {client.bucket}: {error.args[0]}", container=name) from error
+                    if isinstance(error, BadInput):
+                        raise NotFound(error.args[0], container=name) from error
+                    raise
                 self._engines[name] = engine
         return self._engines[name]
 

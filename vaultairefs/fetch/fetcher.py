@@ -144,31 +144,33 @@ class Fetcher:
         except VaultaireError as error:
             failures.append(error)
 
-    async def _fetch(self, ino: Ino, extent: Extent, *, may_leave: bool = True) -> None:
+    async def _fetch(self, ino: Ino, wanted: Extent, *, may_leave: bool = True) -> None:
         """Fetch one extent, following the file when the flusher moves it or gives its version another name."""
-        body_id = self._make_room(ino, extent.length, may_leave=may_leave)
-        body = self._ledger.begin_body(ino)
-        # A writer may have come since the caller looked: what is local now is newer.
-        gaps = body.present.gaps(extent.offset, min(extent.end, body.base_size)) if not body.complete else []
-        if not gaps:
+        with self._announced(ino, wanted):
+            await self._make_room(ino, wanted.length, may_leave=may_leave)
+            body = self._ledger.begin_body(ino)
+            body_id = body.body_id
+            # A writer may have come since the caller looked: what is local now is newer.
+            gaps = body.present.gaps(wanted.offset, min(wanted.end, body.base_size)) if not body.complete else []
+            if gaps:
+                await self._fetch_gap(ino, body_id, gaps[0])
+
+    async def _fetch_gap(self, ino: Ino, body_id: int, extent: Extent) -> None:
+        while True:
+            body = self._ledger.buffer.find(ino)
+            if body is None or body.body_id != body_id or body.complete:
+                return  # replaced meanwhile: whoever asked looks again
+            key, path, version = self._source(ino, body)
+            try:
+                with self._ledger.buffer.pinned(ino) as descriptor:
+                    count = await self._engine.read(
+                        path, version, extent.offset, extent.length, descriptor, extent.offset
+                    )
+            except (Conflict, NotFound) as error:
+                await self._explain(ino, body_id, key, path, version, error)
+                continue
+            self._keep(ino, body_id, extent, count)
             return
-        extent = gaps[0]
-        with self._announced(ino, extent):
-            while True:
-                current = self._ledger.buffer.find(ino)
-                if current is None or current.body_id != body_id or current.complete:
-                    return  # replaced meanwhile: whoever asked looks again
-                key, path, version = self._source(ino, current)
-                try:
-                    with self._ledger.buffer.pinned(ino) as descriptor:
-                        count = await self._engine.read(
-                            path, version, extent.offset, extent.length, descriptor, extent.offset
-                        )
-                except (Conflict, NotFound) as error:
-                    await self._explain(ino, body_id, key, path, version, error)
-                    continue
-                self._keep(ino, body_id, extent, count)
-                return
 
     def _source(self, ino: Ino, body: Body) -> tuple[EntryKey, EntryPath, Version]:
         backlog = self._ledger.backlog
@@ -222,29 +224,25 @@ class Fetcher:
         if length > 0:
             self._ledger.commit(ExtentsFetched(ino, ((extent.offset, length),), body.base_version, body.base_size))
 
-    def _make_room(self, ino: Ino, length: int, *, may_leave: bool) -> int:
+    async def _make_room(self, ino: Ino, length: int, *, may_leave: bool) -> None:
         """Evict what is clean until the bytes fit; with ``may_leave`` the file itself too, when it alone is too large.
 
-        Returns the id of the body to fetch into.  When nothing is left to evict the fetch goes on: what is dirty
-        needs its missing bytes before it can leave, and the engine's write says when the disk is really full.
+        When nothing is left to evict the fetch goes on: what is dirty needs its missing bytes before it can leave, and
+        the engine's write says when the disk is really full.
         """
         buffer, commit = self._ledger.buffer, self._ledger.commit
-        if not buffer.has_room(length):
-            for clean in buffer.evictable(length):
-                if clean != ino and not self._windows.get(clean):
-                    commit(BodyEvicted(clean))
+        if buffer.has_room(length):
+            return
+        for clean in buffer.evictable(length):
+            if clean != ino and clean not in self._windows:
+                commit(BodyEvicted(clean))
+        if may_leave and not buffer.has_room(length):
             body = buffer.find(ino)
-            if (
-                may_leave
-                and not buffer.has_room(length)
-                and body is not None
-                and body.phase is Phase.CLOSED
-                and not body.unflushed
-                and not self._windows.get(ino)
-                and ino in buffer.evictable(buffer.used_bytes + length)
-            ):
+            is_large = body is not None and body.phase is Phase.CLOSED and not body.unflushed
+            if is_large and len(self._windows[ino]) == 1 and ino in buffer.evictable(buffer.used_bytes + length):
                 commit(BodyEvicted(ino))
-        return self._ledger.begin_body(ino).body_id
+        # What left takes its room until its record is durable.
+        await self._ledger.sync()
 
     @contextmanager
     def _announced(self, ino: Ino, extent: Extent) -> Iterator[None]:

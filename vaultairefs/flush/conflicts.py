@@ -56,7 +56,7 @@ class Conflicts:
             return
         if theirs is None:
             desk.ledger.commit(ArtifactDeleted(one.ino, *one.key))
-        elif desk.is_ours(theirs.token) or theirs.version == ref.version or desk.conflict == OVERWRITE:
+        elif desk.is_ours(one.ino, theirs) or theirs.version == ref.version or desk.conflict == OVERWRITE:
             desk.overrides[one.key] = theirs.version
         elif desk.conflict == FAIL:
             raise Conflict("somebody else wrote this name; the mount's policy is conflict=fail", artifact=one.key.name)

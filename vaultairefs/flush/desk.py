@@ -5,6 +5,7 @@ Whatever interrupts it leaves the doubt, which ``settling`` resolves by asking t
 """
 
 import secrets
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -50,8 +51,9 @@ class Desk:
 
     ``overrides``: versions found in the engine that the next step at a name may replace although no record knows them
     (our own from before a power cut, or anybody's where the operator wants that).  ``sent``: see ``Sent``.
-    ``flushed_at``: when inodes that are written all the time were last flushed.  ``removed_containers``: stored inodes
-    that programs have removed and the namespace has forgotten, but that are known to be containers.
+    ``flushed_at``: when inodes that are written all the time were last flushed.  ``awaited``: how many wait for each
+    inode; ``flushed_generation``: which bytes of those were flushed last.  ``removed_containers``: stored inodes that
+    programs have removed and the namespace has forgotten, but that are known to be containers.
     """
 
     def __init__(
@@ -82,6 +84,7 @@ class Desk:
         self.sent: dict[EntryKey, Sent] = {}
         self.flushed_at: dict[Ino, float] = {}
         self.flushed_generation: dict[Ino, int] = {}
+        self.awaited: Counter[Ino] = Counter()
         self.removed_containers: set[Ino] = set()
 
     # Around a step
@@ -92,7 +95,7 @@ class Desk:
         backlog = self.ledger.backlog
         keys = tuple(dict.fromkeys(keys))
         marks: list[Item] = [*keys, *inos]
-        above = [ref.ino for key in keys for ref in map(backlog.stored, chain_of(backlog, key.container) or ()) if ref]
+        above = [container for key in keys for container in self.containers_above(key)]
         for mark in marks:
             backlog.begin(mark)
         for container in above:
@@ -106,6 +109,12 @@ class Desk:
                 self.pins[container] -= 1
                 if not self.pins[container]:
                     del self.pins[container]
+
+    def containers_above(self, key: EntryKey) -> list[Ino]:
+        """The stored containers that lead to ``key``, the nearest first, without the root."""
+        backlog = self.ledger.backlog
+        rows = map(backlog.stored, chain_of(backlog, key.container) or ())
+        return [row.ino for row in rows if row is not None]
 
     def begin(
         self,
@@ -131,9 +140,15 @@ class Desk:
         """What the engine keeps with a put, so that we know our own work again; never the same twice."""
         return f"{self.mount_id}:{ino}:{secrets.token_hex(8)}"
 
-    def is_ours(self, token: str) -> bool:
-        """Whether a token was made by this state directory."""
-        return token.startswith(f"{self.mount_id}:")
+    def is_ours(self, ino: Ino, info: EntryInfo) -> bool:
+        """Whether an entry is a put of ``ino`` of which the record was lost: power was cut before it was durable.
+
+        An entry that we do know of under another name was moved by somebody else, token and all.
+        """
+        if not info.token.startswith(f"{self.mount_id}:{ino}:"):
+            return False
+        refs = map(self.ledger.backlog.stored, self.ledger.backlog.refs_of(ino))
+        return all(ref is None or ref.version != info.version for ref in refs)
 
     def expected(self, key: EntryKey, planned: Version) -> Version:
         """The version that a step at ``key`` may replace."""

@@ -57,7 +57,7 @@ class Flusher:
             clock=clock,
             clock_ns=clock_ns,
         )
-        self._urgency = Urgency(ledger.backlog, clock, flush_delay, self._desk.flushed_at)
+        self._urgency = Urgency(ledger.backlog, clock, flush_delay, self._desk.flushed_at, self._desk.awaited)
         self._passes = Passes(self._desk, self._urgency)
         self._flush_workers = flush_workers
         self._rest_seconds = min(max(flush_delay / 4, _REST_SECONDS_MIN), _REST_SECONDS_MAX)
@@ -82,18 +82,28 @@ class Flusher:
             self._is_running = False
 
     async def drain(self, deadline: float | None = None) -> None:
-        """Wait until nothing is owed; give up at ``deadline`` (trio's clock), which loses nothing."""
+        """Wait until nothing is owed; give up at ``deadline`` (trio's clock), which loses nothing.
+
+        ``DeviceFailed``/``ReadOnly`` where the ledger refuses every change: the next life goes on.
+        """
         with trio.CancelScope(deadline=math.inf if deadline is None else deadline), self._urgency.everything():
             await self._until(self._is_idle)
 
     async def flush(self, ino: Ino) -> None:
-        """Wait until the engine has the inode under its names, with at least the bytes and attributes of now."""
+        """Wait until the engine has the inode under its names, with at least the bytes and attributes of now.
+
+        ``DeviceFailed``/``ReadOnly`` like ``drain``.
+        """
         inode = self._ledger.namespace.find(ino)
         if inode is None:
             return
         generation, started = inode.content_generation, self._desk.clock()
-        with self._urgency.one(ino):
-            await self._until(lambda: self._has(ino, generation, started))
+        try:
+            with self._urgency.one(ino):
+                await self._until(lambda: self._has(ino, generation, started))
+        finally:
+            if ino not in self._desk.awaited:
+                self._desk.flushed_generation.pop(ino, None)
 
     async def flush_some(self) -> None:
         """Wait until something more has reached the engine, or there is nothing that could; for those who need room."""
@@ -127,10 +137,12 @@ class Flusher:
                 nursery.cancel_scope.cancel()
         else:
             await self._wait(condition)
+        if self._ledger.refusal is not None and not condition():
+            raise self._ledger.refusal
 
     async def _wait(self, condition: Callable[[], bool]) -> None:
         await trio.lowlevel.checkpoint()
-        while not condition():
+        while not condition() and self._ledger.refusal is None:
             self._poked.set()
             await self._changed.wait()
 

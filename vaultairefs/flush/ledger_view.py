@@ -10,7 +10,7 @@ from vaultairefs.model.values import ROOT, STAGING, EntryKey, Ino, Kind
 
 
 class LedgerView:
-    """See ``View`` for what each answer means.  ``owed_containers`` is refreshed once per pass."""
+    """See ``View`` for what each answer means.  ``owed_containers`` is counted once per round (``Due``)."""
 
     def __init__(self, desk: Desk, urgency: Urgency) -> None:
         self._desk = desk
@@ -33,13 +33,9 @@ class LedgerView:
     def times_disturbed(self) -> bool:
         return self._desk.engine.capabilities.container_times_disturbed
 
-    def refresh(self) -> None:
-        """Count anew what is owed where; once per pass, because it looks at everything."""
-        found = {key.container for key in self._backlog.owed_names}
-        for ino, owed in self._backlog.owed_inos.items():
-            if owed.content or owed.attributes:
-                found.update(key.container for key in self.live_keys(ino) if key != ROOT_KEY)
-        self.owed_containers = found
+    def containers_of(self, ino: Ino) -> list[Ino]:
+        """Those that hold the inode for programs."""
+        return [key.container for key in self.live_keys(ino) if key != ROOT_KEY]
 
     def live(self, key: EntryKey) -> Ino | None:
         if key.container == STAGING:
@@ -86,7 +82,7 @@ class LedgerView:
         return owed is not None and owed.attributes
 
     def content_ready(self, ino: Ino) -> bool:
-        return self._urgency.is_inode_ready(ino)
+        return self._urgency.is_inode_ready(ino) or any(map(self._urgency.is_overdue, self.live_keys(ino)))
 
     def is_lifeline(self, ino: Ino) -> bool:
         inode = self._namespace.find(ino)

@@ -5,13 +5,13 @@ Nothing is decided long before it is done: a worker decides again when it takes 
 """
 
 from collections import deque
-from collections.abc import Iterable
 from typing import Final
 
 import trio
 
 from vaultairefs.flush.conflicts import Conflicts
 from vaultairefs.flush.desk import Desk, log
+from vaultairefs.flush.due import DECISION, Due
 from vaultairefs.flush.failures import Item
 from vaultairefs.flush.ledger_view import LedgerView
 from vaultairefs.flush.planner import DELETIONS_MAX, decide_inode, decide_name
@@ -33,6 +33,7 @@ from vaultairefs.flush.steps import (
     Stage,
     Step,
     Wait,
+    items_of,
 )
 from vaultairefs.flush.urgency import Urgency
 from vaultairefs.ledger.whereabouts import ROOT_KEY
@@ -47,9 +48,6 @@ from vaultairefs.model.errors import (
     VaultaireError,
 )
 from vaultairefs.model.values import ROOT, EntryKey, EntryPath, Ino
-
-_DECISIONS_AT_ONCE: Final = 50
-"""Decisions before other tasks get their turn: a millisecond or two."""
 
 _QUEUE_MAX: Final = 2000
 """Items that wait for a worker before no more are looked at: enough to keep any number of workers busy for a while."""
@@ -66,6 +64,7 @@ class Passes:
         self._urgency = urgency
         self._backlog = desk.ledger.backlog
         self._view = LedgerView(desk, urgency)
+        self._due = Due(desk, urgency, self._view)
         conflicts = Conflicts(desk)
         self._rearranger = Rearranger(desk, conflicts)
         self._settler = Settler(desk, conflicts)
@@ -74,7 +73,6 @@ class Passes:
         self._queued: set[Item] = set()
         self._arrived = trio.Event()
         self._at_work = 0
-        self._decided = 0
         self.last_seconds = 0.0
 
     @property
@@ -83,15 +81,20 @@ class Passes:
         return self._at_work > 0
 
     async def run(self) -> None:
-        """One pass.  Raises nothing that an engine or a disk can cause."""
+        """One pass.  Raises nothing that an engine or a disk can cause.
+
+        Where the ledger refuses every change no step can be journalled, so none is begun.
+        """
+        if self._desk.ledger.refusal is not None:
+            return
         started = trio.current_time()
         self._forget_old_failures()
         if await self._settle_all():
             await self._sync()
             await self._meet_root()
-            self._view.refresh()
-            await self._remove_names()
-            await self._place_names()
+            names = await self._due.names()
+            await self._remove_names([key for key in names if self._view.live(key) is None])
+            await self._place_names([key for key in names if self._view.live(key) is not None])
             await self._queue_inodes()
         self.last_seconds = trio.current_time() - started
 
@@ -146,7 +149,7 @@ class Passes:
         try:
             await self._desk.ledger.sync()
         except VaultaireError as error:
-            # The volume is read-only from now on; what it has is all the more worth bringing to safety.
+            # Full, mostly: what goes to the engine makes room.
             log.warning("flush_goes_on_without_sync", reason=str(error))
 
     async def _meet_root(self) -> None:
@@ -160,20 +163,13 @@ class Passes:
             except VaultaireError as error:
                 self._desk.fail(ROOT_KEY, error)
 
-    def _ready_names(self, *, removed: bool) -> list[EntryKey]:
-        return [
-            key
-            for key, ino in self._backlog.owed_names.items()
-            if (ino is None) is removed and self._urgency.is_name_ready(key)
-        ]
-
-    async def _remove_names(self) -> None:
+    async def _remove_names(self, names: list[EntryKey]) -> None:
         """Names that nobody wants: plain ones in batches, the rest one by one."""
         batch: dict[EntryKey, Doomed] = {}
         others: list[EntryKey] = []
         inodes: set[Ino] = set()
-        for key in self._ready_names(removed=True):
-            await self._give_way()
+        for key in names:
+            await self._due.give_way(DECISION)
             decision = self._decide(key)
             if not isinstance(decision, Delete) or len(decision.doomed) != 1:
                 others.append(key)
@@ -188,7 +184,7 @@ class Passes:
                 await self._delete(batch)
                 inodes.clear()
         await self._delete(batch)
-        await self._process(others)
+        await self._place_names(others)
 
     async def _delete(self, batch: dict[EntryKey, Doomed]) -> None:
         """Delete what is still to be deleted: time may have passed since each decision."""
@@ -197,16 +193,13 @@ class Passes:
         if still:
             await self._attempt(Delete(tuple(still)))
 
-    async def _place_names(self) -> None:
-        await self._process(self._ready_names(removed=False))
-
-    async def _process(self, keys: Iterable[EntryKey]) -> None:
+    async def _place_names(self, keys: list[EntryKey]) -> None:
         """Take steps for each name until it is right, has to wait, or is a worker's business."""
         for key in keys:
             if self._is_for_later(key):
                 continue
             while True:
-                await self._give_way()
+                await self._due.give_way(DECISION)
                 decision = self._decide(key)
                 if decision is None or isinstance(decision, Wait):
                     break
@@ -224,32 +217,37 @@ class Passes:
         if key in self._queued:
             return True
         ino = self._backlog.owed_names.get(key)
+        if ino in self._desk.awaited:
+            return False
         return len(self._queue) >= _QUEUE_MAX and ino is not None and self._backlog.owes_content(ino)
 
     async def _queue_inodes(self) -> None:
         """Bytes and attributes of what has its name already; the rest comes with its name."""
-        for ino in list(self._backlog.owed_inos):
-            if len(self._queue) >= _QUEUE_MAX:
-                return
-            if ino in self._queued or not self._urgency.is_inode_ready(ino) or not self._backlog.refs_of(ino):
+        room = max(_QUEUE_MAX - len(self._queue), 0)
+        for ino in await self._due.inodes(2 * room):
+            if ino in self._queued or not self._backlog.refs_of(ino):
                 continue
-            await self._give_way()
+            await self._due.give_way(DECISION)
             if isinstance(decide_inode(self._view, ino), Put | SetAttributes):
                 self._enqueue(ino)
 
     def _enqueue(self, item: Item) -> None:
         if item not in self._queued:
             self._queued.add(item)
-            self._queue.append(item)
+            ino = self._backlog.owed_names.get(item) if isinstance(item, tuple) else item
+            (self._queue.appendleft if ino in self._desk.awaited else self._queue.append)(item)
         self._arrived.set()
         self._arrived = trio.Event()
 
-    async def _give_way(self) -> None:
-        self._decided += 1
-        if self._decided % _DECISIONS_AT_ONCE == 0:
-            await trio.lowlevel.checkpoint()
-
     def _decide(self, item: Item) -> Decision:
+        try:
+            return self._choose(item)
+        except Exception as error:  # a defect must not keep everything behind this item from being looked at
+            log.exception("flush_decision_failed")
+            self._desk.fail(item, error)
+            return Wait("a defect")
+
+    def _choose(self, item: Item) -> Decision:
         if isinstance(item, tuple):
             return decide_name(self._view, item)
         if self._view.is_lifeline(item):
@@ -260,7 +258,7 @@ class Passes:
 
     async def _attempt(self, step: Step) -> bool:
         """Do one step; False when it failed, which is kept for ``status`` and the next try."""
-        items = _items_of(step)
+        items = items_of(step)
         try:
             await self._carry_out(step)
         except VaultaireError as error:
@@ -268,7 +266,7 @@ class Passes:
             for item in items:
                 self._desk.fail(item, error, at_once=at_once)
             return False
-        except OSError as error:
+        except Exception as error:  # a defect, of an engine perhaps, is one item's failure like any other
             log.exception("flush_step_failed")
             for item in items:
                 self._desk.fail(item, error)
@@ -290,16 +288,3 @@ class Passes:
                 await self._settler.settle(key)
             case CreateContainer() | Move() | Stage() | Link() | Delete() | DeleteContainer():
                 await self._rearranger.carry_out(step)
-
-
-def _items_of(step: Step) -> list[Item]:
-    """What a failure of the step is about."""
-    match step:
-        case Delete(doomed):
-            return [one.key for one in doomed]
-        case Stage(_, source, _):
-            return [source]
-        case Complete(ino):
-            return [ino]
-        case Put() | SetAttributes() | CreateContainer() | Move() | Link() | DeleteContainer() | Settle():
-            return [step.key]

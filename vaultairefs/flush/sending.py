@@ -8,7 +8,7 @@ from vaultairefs.flush.desk import Desk, Sent
 from vaultairefs.flush.rearranging import same_attributes
 from vaultairefs.flush.steps import Put, SetAttributes
 from vaultairefs.flush.uploading import Uploader
-from vaultairefs.model.changes import ArtifactFlushed, EntryVanished
+from vaultairefs.model.changes import ArtifactDeleted, ArtifactFlushed, EntryVanished
 from vaultairefs.model.errors import Stale
 from vaultairefs.model.values import ABSENT, EntryKey, Ino, Kind, Version
 from vaultairefs.namespace import Inode
@@ -64,17 +64,19 @@ class Sender:
         return body is not None and body.complete
 
     async def _complete(self, inode: Inode) -> None:
-        """Fetch what is missing; a clean file whose bytes are nowhere any more vanishes for programs too."""
+        """Fetch what is missing; a file of which nothing is here nor there any more vanishes for programs, too."""
         desk, ino = self._desk, inode.ino
         with desk.working_on([], [ino]):
             try:
                 await desk.fetcher.complete(ino)
             except Stale:
                 body = desk.ledger.buffer.find(ino)
-                if desk.ledger.backlog.refs_of(ino) or (body is not None and body.unflushed):
+                if body is not None and (body.dirty or body.complete):
                     raise
                 for key in inode.refs:
                     desk.ledger.commit(EntryVanished(ino, *key))
+                for key in desk.ledger.backlog.refs_of(ino):
+                    desk.ledger.commit(ArtifactDeleted(ino, *key))
 
     async def _put_small(self, step: Put, inode: Inode) -> tuple[Sent | None, Version]:
         """One request with all bytes, which are read in the same moment as everything else."""
@@ -82,6 +84,8 @@ class Sender:
         async with desk.budget.taken(inode.size if inode.kind is Kind.FILE else 0):
             if step.key not in inode.refs:
                 return None, ABSENT
+            if inode.kind is Kind.FILE and not self._is_complete(inode):
+                return None, ABSENT  # evicted while it waited
             size = inode.size if inode.kind is Kind.FILE else 0
             content = desk.ledger.buffer.read(step.ino, 0, size) if size else b""
             path, expected = desk.path(step.key), desk.expected(step.key, step.expected)
@@ -107,7 +111,8 @@ class Sender:
         desk.overrides.pop(key, None)
         desk.sent.pop(key, None)
         desk.disturb(key.container)
-        desk.flushed_generation[ino] = snapshot.generation
+        if ino in desk.awaited:
+            desk.flushed_generation[ino] = snapshot.generation
         if content:
             desk.flushed_at.pop(ino, None)
         else:

@@ -14,9 +14,10 @@ from vaultairefs.flush.desk import Desk
 from vaultairefs.flush.rearranging import same_attributes
 from vaultairefs.ledger.arrivals import discover
 from vaultairefs.ledger.losses import lose
-from vaultairefs.ledger.whereabouts import entry_path
+from vaultairefs.ledger.whereabouts import ROOT_KEY, entry_path
 from vaultairefs.model.changes import ArtifactDeleted, ArtifactFlushed, ArtifactMoved, EntryVanished, StepBegun
-from vaultairefs.model.values import ABSENT, Attributes, EntryKey, EntryPath, Kind
+from vaultairefs.model.errors import Busy, Unavailable
+from vaultairefs.model.values import ABSENT, ROOT, STAGING, Attributes, EntryKey, EntryPath, Ino, Kind
 
 
 class Verdict(enum.Enum):
@@ -50,9 +51,16 @@ class Evidence:
     wanted: Attributes | None = None
     size: int = 0
 
+    @property
+    def is_target_replaceable(self) -> bool:
+        """Whether the engine holds at the target what our records say, and an artifact may take its place."""
+        if self.target is None or self.row is None:
+            return self.target is None and self.row is None
+        return self.target.version == self.row.version and self.target.attributes.kind is not Kind.CONTAINER
 
-def judge(step: StepBegun, evidence: Evidence, is_ours: Callable[[str], bool]) -> Verdict:
-    """What became of ``step``."""
+
+def judge(step: StepBegun, evidence: Evidence, is_ours: Callable[[Ino, EntryInfo], bool]) -> Verdict:
+    """What became of ``step``; ``is_ours`` tells an unrecorded put of an inode."""
     target = evidence.target
     if target is not None and _is_done(step, target, evidence):
         return Verdict.DONE
@@ -65,7 +73,7 @@ def judge(step: StepBegun, evidence: Evidence, is_ours: Callable[[str], bool]) -
         return Verdict.UNDONE if evidence.row is None else Verdict.GONE
     if evidence.row is not None and evidence.row.version == target.version:
         return Verdict.UNDONE
-    return Verdict.OURS if target.token and is_ours(target.token) else Verdict.FOREIGN
+    return Verdict.OURS if is_ours(step.ino, target) else Verdict.FOREIGN
 
 
 def _is_done(step: StepBegun, target: EntryInfo, evidence: Evidence) -> bool:
@@ -105,8 +113,12 @@ class Settler:
             desk.end(key)  # its container left the engine, and it with it
             return
         looks_at_source = step.verb in ("move", "link")
-        with desk.working_on([key, source] if looks_at_source else [key], [step.ino]):
+        names = [key, source] if looks_at_source else [key]
+        with desk.working_on(names, [step.ino]):
             target = await desk.look(path)
+            if target is None and await self._lost_container(key.container, names):
+                desk.end(key)
+                return
             origin = await self._look_at_source(source) if looks_at_source else None
             inode = desk.ledger.namespace.find(step.ino)
             evidence = Evidence(
@@ -119,7 +131,11 @@ class Settler:
             self._learn_kind(evidence)
             verdict = judge(step, evidence, desk.is_ours)
             if verdict is Verdict.CHANGED and step.verb == "move" and origin is not None:
-                await self._move_theirs(step, source, origin, path, evidence)
+                if evidence.is_target_replaceable and key.container != STAGING:
+                    await self._move_theirs(step, source, origin, path, evidence)
+                else:
+                    lose(desk.ledger, source)
+                    desk.end(key)
             else:
                 self._record(verdict, step, key, source, evidence)
 
@@ -130,6 +146,26 @@ class Settler:
             return
         if target.attributes.kind is Kind.CONTAINER:
             self._desk.removed_containers.add(row.ino)
+
+    async def _lost_container(self, container: Ino, ours: list[EntryKey]) -> bool:
+        """Whether the engine no longer holds the container that we put things into; then that is recorded.
+
+        The root is never taken for lost: where it is missing, nothing else can be told.
+        """
+        desk = self._desk
+        keys = desk.ledger.backlog.refs_of(container)
+        ref = desk.ledger.backlog.stored(keys[0]) if keys else None
+        if container in (ROOT, STAGING) or ref is None:
+            return False
+        info = await desk.look(desk.path(keys[0]))
+        if info is not None and info.version == ref.version:
+            return False
+        if await desk.look(desk.path(ROOT_KEY)) is None:
+            raise Unavailable("the engine does not hold the root of this namespace", operation="flush")
+        if desk.pins.get(container, 0) > sum(container in desk.containers_above(key) for key in ours):
+            raise Busy("the container is gone, and others still work in it", operation="flush")
+        lose(desk.ledger, keys[0])
+        return True
 
     async def _look_at_source(self, source: EntryKey) -> EntryInfo | None:
         path = entry_path(self._desk.ledger.backlog, source, self._desk.engine.staging_path)

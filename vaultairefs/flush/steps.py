@@ -5,6 +5,7 @@ Promise: a step says everything that was known when it was decided; the executor
 
 from dataclasses import dataclass
 
+from vaultairefs.flush.failures import Item
 from vaultairefs.model.values import EntryKey, Ino, Version
 
 
@@ -113,3 +114,16 @@ class Wait:
 Step = Put | SetAttributes | CreateContainer | Move | Stage | Link | Delete | DeleteContainer | Complete | Settle
 Decision = Step | Wait | None
 """None: nothing is owed."""
+
+
+def items_of(step: Step) -> list[Item]:
+    """What a failure of the step is about."""
+    match step:
+        case Delete(doomed):
+            return [one.key for one in doomed]
+        case Stage(_, source, _):
+            return [source]
+        case Complete(ino):
+            return [ino]
+        case Put() | SetAttributes() | CreateContainer() | Move() | Link() | DeleteContainer() | Settle():
+            return [step.key]

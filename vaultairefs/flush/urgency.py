@@ -5,25 +5,30 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Final
 
-from vaultairefs.backlog import Backlog
+from vaultairefs.backlog import Backlog, Owed
 from vaultairefs.model.values import EntryKey, Ino
 
 WRITTEN_SECONDS_MAX: Final = 30.0
-"""A file that is written all the time is flushed this often."""
+"""A file that is written, or a name that is replaced, all the time is flushed this often."""
 
 
 class Urgency:
     """``flush_delay`` is in seconds: what changes again within it goes once, or never if it goes away."""
 
     def __init__(
-        self, backlog: Backlog, clock: Callable[[], float], flush_delay: float, flushed_at: dict[Ino, float]
+        self,
+        backlog: Backlog,
+        clock: Callable[[], float],
+        flush_delay: float,
+        flushed_at: dict[Ino, float],
+        awaited: Counter[Ino],
     ) -> None:
         self._backlog = backlog
         self._clock = clock
         self._flush_delay = flush_delay
         self._flushed_at = flushed_at
         self._all = 0
-        self._inos: Counter[Ino] = Counter()
+        self._inos = awaited
 
     @property
     def insists(self) -> bool:
@@ -56,22 +61,25 @@ class Urgency:
                 del self._inos[ino]
 
     def is_name_ready(self, key: EntryKey) -> bool:
-        """Whether the name has been left alone for long enough."""
+        """Whether the name has been left alone for long enough, or was not stored for too long."""
         if self._all:
             return True
         since = self._backlog.names_since.get(key)
-        if since is None or self._clock() - since >= self._flush_delay:
+        if since is None or self._clock() - since >= self._flush_delay or self.is_overdue(key):
             return True
         return bool(self._inos) and self._backlog.owed_names.get(key) in self._inos
 
+    def is_overdue(self, key: EntryKey) -> bool:
+        """Whether one thing after the other gets this name, so that no newer one was stored there for too long."""
+        first = self._backlog.names_first.get(key)
+        return first is not None and self._clock() - first >= WRITTEN_SECONDS_MAX
+
     def is_inode_ready(self, ino: Ino) -> bool:
         """Whether the inode's bytes and attributes have been left alone for long enough, or are dirty for too long."""
-        if self._all or ino in self._inos:
-            return True
         owed = self._backlog.owed_inos.get(ino)
-        if owed is None:
-            return True
-        now = self._clock()
-        if now - owed.since >= self._flush_delay:
+        return owed is None or self._is_ready(ino, owed, self._clock())
+
+    def _is_ready(self, ino: Ino, owed: Owed, now: float) -> bool:
+        if self._all or now - owed.since >= self._flush_delay or ino in self._inos:
             return True
         return now - max(owed.first, self._flushed_at.get(ino, owed.first)) >= WRITTEN_SECONDS_MAX

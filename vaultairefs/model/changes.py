@@ -11,8 +11,7 @@ import msgspec
 
 from vaultairefs.model.values import Attributes, Ino, Version
 
-NO_INO: Final = Ino(0)
-"""Stands for "nothing was replaced"."""
+NO_INO: Final = Ino(0)  # nothing was replaced
 
 
 class ContainerCreated(msgspec.Struct, frozen=True, array_like=True, tag=1):
@@ -156,8 +155,7 @@ class Truncated(msgspec.Struct, frozen=True, array_like=True, tag=15):
 class ArtifactDiscovered(msgspec.Struct, frozen=True, array_like=True, tag=16):
     """A listing showed an entry that the volume did not know.
 
-    ``ino`` is new, or known already when ``link_id`` says that this is one more name of the same thing;
-    ``links`` is the engine's own link count; ``size`` in bytes.
+    ``ino`` is new, or known if ``link_id`` says that it is one more name; ``links`` is the engine's count of them.
     """
 
     ino: Ino
@@ -184,8 +182,7 @@ class ArtifactFlushed(msgspec.Struct, frozen=True, array_like=True, tag=18):
     ``content``: its bytes are what the body held at this moment (False: bytes were written since).
     ``attributes``: likewise for everything else.  ``content`` False with ``attributes`` True says that only
     attributes were sent: names that shared the old version share the new one.
-    ``size`` is that of ``version`` in bytes; where ``content`` is True the ledger fills it in, and recovery after a
-    power cut needs it; -1 is unknown.
+    ``size`` is that of ``version`` in bytes, -1 if unknown; with ``content`` the ledger fills it in for recovery.
     """
 
     ino: Ino
@@ -240,10 +237,9 @@ class BodySynced(msgspec.Struct, frozen=True, array_like=True, tag=22):
 class StepBegun(msgspec.Struct, frozen=True, array_like=True, tag=23):
     """The flusher is about to change the engine at this name; until that is recorded its outcome is in doubt.
 
-    Without this, a file that programs remove while its upload runs would come back after a crash: the engine has it
-    and no record says that it is ours.  ``version`` is what the name will hold where that is known beforehand (a move
-    or link from ``source``), ``token`` what the engine was given else.  Ends with ``ArtifactFlushed`` or
-    ``ArtifactMoved`` at this name, or ``StepEnded``.
+    Without this, a file that is removed while its upload runs would come back after a crash: no record says that it is
+    ours.  ``version`` is what the name will hold where that is known beforehand (a move or link from ``source``),
+    ``token`` what the engine was given else.  Ends with ``ArtifactFlushed``, ``ArtifactMoved`` or ``StepEnded`` here.
     """
 
     ino: Ino

@@ -17,7 +17,7 @@ import structlog
 
 from vaultairefs.ledger import Ledger
 from vaultairefs.model.context import OperationContext, current, enter, leave
-from vaultairefs.model.errors import Stale, VaultaireError
+from vaultairefs.model.errors import Stale
 from vaultairefs.model.values import Ino
 from vaultairefs.namespace import Inode
 
@@ -197,7 +197,7 @@ class Door:
                 bytes_written=io.bytes_written,
                 sequential_share=io.sequential_share,
             )
-        except VaultaireError as failure:
+        except Exception as failure:
             if not self.lost_events:
                 log.error("an event could not be written", operation=context.operation, error=str(failure))
             self.lost_events += 1

@@ -20,7 +20,6 @@ from vaultairefs.model.errors import (
     InvalidRequest,
     IsAContainer,
     Stale,
-    VaultaireError,
 )
 from vaultairefs.model.values import Ino, Kind
 from vaultairefs.namespace import Inode
@@ -119,7 +118,7 @@ class Files:
                 return data
         try:
             return (await self._read(handle, offset, length))[0]
-        except VaultaireError:
+        except Exception:
             with self._passage("read", handle, offset, length):
                 raise
 
@@ -135,7 +134,7 @@ class Files:
         try:
             await self._write(handle, offset, data)
             return len(data)
-        except VaultaireError:
+        except Exception:
             with self._passage("write", handle, offset, len(data)):
                 raise
 

@@ -106,13 +106,13 @@ class Listings:
         return dots
 
     def _live(self, opened: _OpenContainer, rows: list[tuple[bytes, Ino, int]]) -> list[DirectoryEntry]:
-        """The rows that are still there; a name that was replaced meanwhile has kept its place."""
+        """The rows whose names are still there, with what they lead to now."""
         namespace = self._core.namespace
         children = namespace.get(opened.ino).children or {}
         live = []
         for name, _, cookie in rows:
             child = children.get(name)
-            inode = namespace.find(child.ino) if child is not None and child.cookie == cookie else None
+            inode = namespace.find(child.ino) if child is not None else None
             if inode is not None:
                 live.append(DirectoryEntry(name, inode, cookie))
         return live

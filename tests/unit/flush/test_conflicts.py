@@ -225,12 +225,22 @@ async def test_policy_fail_changes_nothing_and_says_why(world_of: Any) -> None:
 
 async def test_our_own_work_without_a_record_is_no_conflict(world: World) -> None:
     """Power was cut after the engine had it and before the journal was on the disk."""
-    world.create(ROOT, b"a", b"second")
+    ino = world.create(ROOT, b"a", b"second")
     path = EntryPath(b"", b"a")
-    await world.engine.put(path, b"first", THEIRS, expected=ABSENT, token=f"{world.state.mount_id}:9:abc")
+    await world.engine.put(path, b"first", THEIRS, expected=ABSENT, token=f"{world.state.mount_id}:{ino}:abc")
     await world.drain()
     assert contents(world) == {b"a": b"second"}
     assert world.flusher.status().conflicts == 0
+
+
+async def test_our_file_that_somebody_moved_is_theirs(world: World) -> None:
+    world.create(ROOT, b"a", b"one")
+    await world.drain()
+    version = (await world.engine.stat(EntryPath(b"", b"a"))).version
+    await world.engine.move(EntryPath(b"", b"a"), EntryPath(b"", b"b"), version=version, expected=ABSENT)
+    world.create(ROOT, b"b", b"two")
+    await world.drain()
+    assert sorted(contents(world).values()) == [b"one", b"two"]
 
 
 def _deletion(name: bytes) -> Any:

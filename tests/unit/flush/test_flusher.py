@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import trio
 
-from tests.unit.flush.world import World
+from tests.unit.flush.world import Crash, World
 from vaultairefs.model.errors import OutOfSpace, Unavailable
 from vaultairefs.model.values import ROOT, EntryPath
 
@@ -182,11 +182,11 @@ async def test_what_was_removed_during_its_upload_stays_removed_after_a_crash(wo
     def remove(verb: str) -> None:
         if verb == "put":
             world.remove(ROOT, b"a")
-            raise RuntimeError("the daemon dies here")
+            raise Crash
 
     world.engine.after = remove
     world.seconds += 2
-    with pytest.raises(ExceptionGroup):
+    with pytest.raises(Crash):
         await world.tick()
     world.engine.after = lambda verb: None
     await world.crash()

@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.unit.flush.acting import Programs, acts
-from tests.unit.flush.world import Crash, Interfering, World, is_crash
+from tests.unit.flush.world import Crash, World, is_crash
 from vaultairefs.model.errors import OutOfSpace, Unavailable
 from vaultairefs.model.values import Ino
 
@@ -39,7 +39,7 @@ steps = st.one_of(
 class Machine:
     """Runs one history.  ``agenda`` holds what happens inside coming engine calls: (calls to go, afterwards?, what)."""
 
-    def __init__(self, world: World, engine: Interfering) -> None:
+    def __init__(self, world: World, engine: Any) -> None:
         self.world = world
         self.engine = engine
         self.programs = Programs(world)
@@ -59,7 +59,10 @@ class Machine:
             if what is None:
                 self.agenda.clear()
                 raise Crash
-            self.programs.act(what)
+            self.perform(what)
+
+    def perform(self, what: Any) -> None:
+        self.programs.act(what)
 
     async def step(self, step: tuple[str, Any]) -> None:
         kind, value = step

@@ -200,6 +200,8 @@ class World:
 
     def write(self, ino: Ino, offset: int, data: bytes, *, leave_open: bool = False) -> None:
         ledger = self.ledger
+        if ino not in self.contents and not self.truncate(ino, 0):
+            return
         old = self.contents[ino]
         body = ledger.buffer.find(ino)
         if body is None or not body.complete:
@@ -218,12 +220,16 @@ class World:
             ledger.commit(changes.ExtentsWritten(ino, offset, len(data), zlib.crc32(data), self.tick_ns()))
         self.contents[ino] = old.ljust(offset, b"\0")[:offset] + data + old[offset + len(data) :]
 
-    def truncate(self, ino: Ino, size: int) -> None:
+    def truncate(self, ino: Ino, size: int) -> bool:
+        """False where a fetch is under way.  A file that others wrote is emptied first: we know nothing of it."""
         if self.fetcher.range_is_busy(ino, 0, 1 << 40):
-            return
+            return False
+        if ino not in self.contents:
+            size, self.contents[ino] = 0, b""
         self.ledger.commit(changes.Truncated(ino, size, self.tick_ns()))
         self.ledger.buffer.truncate_file(ino, size)
         self.contents[ino] = self.contents[ino][:size].ljust(size, b"\0")
+        return True
 
     def chmod(self, ino: Ino, mode: int, *, mtime_ns: int | None = None) -> None:
         inode = self.ledger.namespace.get(ino)

@@ -144,6 +144,10 @@ async def test_a_refused_size_leaves_the_rest_of_the_request_undone(house: House
     with pytest.raises(IsAContainer):
         await house.volume.inodes.setattr(container.ino, AttributeRequest(size=0, mode=0o700))
     assert container.mode == 0o755
+    made = await make(house)
+    with pytest.raises(TooLarge):
+        await house.volume.inodes.setattr(made.ino, AttributeRequest(size=FILE_BYTES_MAX + 1, mode=0o700))
+    assert made.mode == 0o644
 
 
 async def test_blocks_count_bytes_but_not_holes(house: House) -> None:

@@ -70,6 +70,17 @@ async def test_a_write_moves_mtime_and_ctime_and_a_read_moves_nothing(house: Hou
     assert (made.atime_ns, made.mtime_ns, made.ctime_ns) == after
 
 
+async def test_a_time_set_on_an_open_file_is_set_on_its_body_too(house: House) -> None:
+    made, handle = await create(house)
+    await house.volume.files.write(handle, 0, b"x")
+    await house.volume.inodes.setattr(made.ino, AttributeRequest(mtime_ns=1_234_567_890_123_456_789))
+    seen = house.ledger.buffer.stat(made.ino)
+    assert seen is not None
+    assert seen.st_mtime_ns == 1_234_567_890_123_456_789
+    await house.volume.files.release(handle)
+    assert made.mtime_ns == 1_234_567_890_123_456_789
+
+
 async def test_the_size_and_times_survive_the_last_close(house: House) -> None:
     made, handle = await create(house)
     await house.volume.files.write(handle, 0, b"x" * 10)
@@ -87,8 +98,8 @@ async def test_a_body_is_closed_by_its_last_writer_only(house: House) -> None:
     reader = await house.volume.files.open(made.ino, os.O_RDONLY)
     body = house.ledger.buffer.find(made.ino)
     assert body is not None
+    await house.volume.files.write(first, 0, b"x")
     await house.volume.files.release(first)
-    await house.volume.files.write(second, 0, b"x")
     assert body.phase is Phase.OPEN
     await house.volume.files.release(second)
     assert body.phase is Phase.CLOSED

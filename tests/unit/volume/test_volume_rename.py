@@ -170,3 +170,11 @@ async def test_a_replaced_file_lives_on_in_open_handles(house: House) -> None:
     assert await house.volume.files.read(handle, 0, 100) == b"still here"
     await house.volume.files.release(handle)
     assert house.ledger.namespace.find(old.ino) is None
+
+
+async def test_a_replaced_file_that_nobody_needs_is_gone_at_once(house: House) -> None:
+    old = await file(house, b"old")
+    house.volume.inodes.forget([(old.ino, 1)])
+    await file(house, b"new")
+    await house.volume.tree.rename(ROOT, b"new", ROOT, b"old", REPLACE)
+    assert house.ledger.namespace.find(old.ino) is None

@@ -15,7 +15,7 @@ from vaultairefs.engine.interface import Capabilities
 from vaultairefs.engine.memory import MemoryEngine
 from vaultairefs.journal import Journal
 from vaultairefs.model.changes import BodyEvicted, ContainerCreated
-from vaultairefs.model.errors import AlreadyExists, ContainerNotEmpty, Unavailable
+from vaultairefs.model.errors import AlreadyExists, ContainerNotEmpty, NotFound, Unavailable
 from vaultairefs.model.values import ABSENT, ROOT, Attributes, EntryPath, Kind, Sequence
 from vaultairefs.volume import AttributeRequest, RenameMode
 
@@ -114,6 +114,23 @@ async def test_a_rename_looks_again_after_it_waited(foreign: tuple[House, Memory
     assert done
     assert (await house.volume.tree.lookup(ROOT, b"away")).kind is Kind.CONTAINER
     assert (await house.volume.tree.lookup(ROOT, b"d")).children == {}
+
+
+async def test_a_source_that_left_while_a_rename_waited_is_not_found(foreign: tuple[House, MemoryEngine]) -> None:
+    house, engine = foreign
+    await house.volume.tree.mkdir(ROOT, b"new", 0o755)
+    held = Held(engine, "list")
+
+    async def rename() -> None:
+        with pytest.raises(NotFound):
+            await house.volume.tree.rename(ROOT, b"new", ROOT, b"d", RenameMode.REPLACE)
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(rename)
+        await held.waiting.wait()
+        await house.volume.tree.rmdir(ROOT, b"new")
+        await house.volume.tree.mkdir(ROOT, b"other", 0o755)
+        held.let_go()
 
 
 async def test_an_engine_that_cannot_be_reached_fails_the_call_and_the_next_one_tries_again(
