@@ -6,8 +6,14 @@
 import functools
 import itertools
 import os
+import socket
+import subprocess
+import sys
+import tempfile
+import time
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import boto3
@@ -76,7 +82,7 @@ async def opened(server: Server, page_entries: int = PAGE_KEYS) -> AsyncIterator
         await engine.probe()
         _FOUND[server.endpoint_url] = engine.abilities
     else:
-        engine._store.abilities = known
+        engine._store.rely_on(known)
     yield engine
     with trio.CancelScope(shield=True):
         await engine.close()
@@ -94,3 +100,41 @@ def moto() -> Iterator[Server]:
         yield Server("moto", f"http://{host}:{port}")
     finally:
         server.stop()
+
+
+@contextmanager
+def rclone() -> Iterator[Server]:
+    """``rclone serve s3`` over an empty directory: a store that says yes to conditions and heeds none."""
+    with tempfile.TemporaryDirectory(prefix="vaultairefs-rclone-") as directory, socket.socket() as chosen:
+        chosen.bind(("127.0.0.1", 0))
+        port = chosen.getsockname()[1]
+        chosen.close()
+        server = Server("rclone", f"http://127.0.0.1:{port}")
+        login = f"{server.access_key},{server.secret_key}"
+        command = [
+            Path(sys.executable).with_name("rclone"),
+            "serve",
+            "s3",
+            "--auth-key",
+            login,
+            "--addr",
+            f"127.0.0.1:{port}",
+            directory,
+        ]
+        command += ["--config", os.devnull]
+        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        try:
+            _await_port(port, process)
+            yield server
+        finally:
+            process.terminate()
+            process.wait()
+
+
+def _await_port(port: int, process: "subprocess.Popen[bytes]") -> None:
+    """Until somebody listens there."""
+    while process.poll() is None:
+        with suppress(ConnectionRefusedError), socket.create_connection(("127.0.0.1", port)):
+            return
+        time.sleep(0.05)
+    raise RuntimeError("the server ended before it answered")

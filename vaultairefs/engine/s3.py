@@ -92,7 +92,7 @@ class S3Engine:
             try:
                 self._find_region()
                 self._store.objects.page(self._store.keys.base, keys_max=1)
-                self._store.abilities = S3Probe(self._store).run()
+                self._store.rely_on(S3Probe(self._store).run())
             except Refused as refusal:
                 if refusal.operation == "put" and refusal.status == 403:
                     return  # who may only read can still mount; a write will be refused when it comes

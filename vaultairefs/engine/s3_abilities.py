@@ -6,6 +6,10 @@ import msgspec
 class Abilities(msgspec.Struct, frozen=True):
     """The probe's findings; without a probe nothing is relied upon."""
 
+    markers: bool = True
+    """``dir/`` and ``dir`` are two objects.  (rclone serve s3 would overwrite the file with the marker.)"""
+    copied_metadata: bool = True
+    """CopyObject gives the copy exactly the metadata that it is sent."""
     put_absent: bool = False
     """PUT If-None-Match: * is refused where something is."""
     put_version: bool = False
@@ -15,6 +19,8 @@ class Abilities(msgspec.Struct, frozen=True):
     commit_absent: bool = False
     commit_version: bool = False
     """CompleteMultipartUpload heeds the same two conditions."""
+    commit_tells_version: bool = False
+    """CompleteMultipartUpload answers with the ETag that the object then has."""
     read_version: bool = False
     """GET If-Match is refused where another version is."""
     delete_version: bool = False

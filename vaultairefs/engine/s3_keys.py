@@ -15,6 +15,7 @@ from typing import Final
 from vaultairefs.engine.paths import STAGING_CONTAINER, parse_container
 from vaultairefs.engine.s3_names import (
     COMPONENT_BYTES_MAX,
+    INNER_MARKER,
     SHADOWED,
     hashed,
     is_hashed,
@@ -38,6 +39,8 @@ class Keys:
     def __init__(self, base: bytes) -> None:
         assert not base or (base.endswith(b"/") and len(base) <= BASE_BYTES_MAX)
         self.base = base
+        self.marks_inside = False
+        """For stores to which ``dir/`` and ``dir`` are one object: a container's object is ``dir/%%2F`` instead."""
         self._guard = threading.Lock()
         self._prefixes: dict[bytes, bytes] = {b"": base}
         self._long: dict[bytes, bytes] = {}
@@ -67,9 +70,12 @@ class Keys:
     def marker(self, container: bytes) -> bytes:
         """The key of the object that stands for the container."""
         if not container:
-            return self.base or self.private("root", "attributes")
-        parent, _, name = container.rpartition(b"/")
-        return self.prefix(parent) + self._component(EntryPath(parent, name), container=True) + b"/"
+            return self.marker_of(self.base) if self.base else self.private("root", "attributes")
+        return self.marker_of(self.prefix(container) if self.marks_inside else self._plain_prefix(container))
+
+    def marker_of(self, prefix: bytes) -> bytes:
+        """The container's object where its key and what is in it share a prefix."""
+        return prefix + INNER_MARKER if self.marks_inside else prefix
 
     def name_to_tell(self, path: EntryPath, *, container: bool) -> bytes:
         """The name that the object's metadata must tell because its key only hashes it; empty for all others."""
@@ -97,7 +103,7 @@ class Keys:
 
     def is_long(self, container: bytes) -> bool:
         """Whether what is in the container lies apart from its marker."""
-        return container not in (b"", STAGING_CONTAINER) and self.prefix(container) != self.marker(container)
+        return container not in (b"", STAGING_CONTAINER) and self.prefix(container) != self._plain_prefix(container)
 
     def path_of(self, key: bytes) -> EntryPath | None:
         """The path of an artifact's key; None where only a listing could tell."""
@@ -124,12 +130,16 @@ class Keys:
     def _prefix(self, container: bytes) -> bytes:
         if container == STAGING_CONTAINER:
             return self.private("staging", "")
-        plain = self.marker(container)
+        plain = self._plain_prefix(container)
         if len(plain) <= _PREFIX_BYTES_MAX:
             return plain
         digest = hashlib.sha256(container).hexdigest()
         self._long[digest.encode()] = container
         return self.private("long", digest + "/")
+
+    def _plain_prefix(self, container: bytes) -> bytes:
+        parent, _, name = container.rpartition(b"/")
+        return self.prefix(parent) + self._component(EntryPath(parent, name), container=True) + b"/"
 
     def _component(self, path: EntryPath, *, container: bool) -> bytes:
         name = path.name if path.container else escape_root_name(path.name)

@@ -1,6 +1,5 @@
 """The requests of multipart uploads, in plain values.  Part numbers count from 0 here, from 1 on the wire."""
 
-import hashlib
 import urllib.parse
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
@@ -100,15 +99,6 @@ class S3Multipart:
             if root.findtext("IsTruncated", "false") != "true" or not following[0]:
                 return found
             marker = (("key-marker", following[0]), ("upload-id-marker", following[1]))
-
-
-def etag_of_parts(etags: Sequence[str]) -> str:
-    """The ETag that S3 gives to an object of parts whose ETags are MD5 digests; empty where they are not."""
-    try:
-        digests = b"".join(bytes.fromhex(etag) for etag in etags)
-    except ValueError:
-        return ""
-    return f"{hashlib.md5(digests, usedforsecurity=False).hexdigest()}-{len(etags)}"
 
 
 def _part(upload_id: str, number: int) -> tuple[tuple[str, str], ...]:

@@ -21,6 +21,9 @@ COMPONENT_BYTES_MAX: Final = 255
 SHADOWED: Final = b"%%file"
 """Ends the shown name of an object ``x`` that lies beside ``x/``: the container keeps the name."""
 
+INNER_MARKER: Final = b"%%2F"
+"""A component that stands for no name, since none holds a ``/``."""
+
 _QUOTED: Final = b"%%="
 _HASHED: Final = b"%%~"
 _HASH: Final = re.compile(rb"%%~[A-Za-z0-9_-]{43}")

@@ -16,7 +16,7 @@ from vaultairefs.engine.s3_copying import PIN
 from vaultairefs.engine.s3_errors import Refused
 from vaultairefs.engine.s3_http import Lost, Unsent
 from vaultairefs.engine.s3_multipart import S3Multipart
-from vaultairefs.engine.s3_objects import document, md5_of
+from vaultairefs.engine.s3_objects import META, document, md5_of
 from vaultairefs.engine.s3_store import S3Store
 
 _STALE: Final = "00000000000000000000000000000000"
@@ -25,6 +25,7 @@ _CEPH_PIN: Final = "x-amz-copy-if-match"
 
 class _Copies(NamedTuple):
     source: str
+    metadata: bool
     absent: bool
     version: bool
 
@@ -46,6 +47,7 @@ class S3Probe:
         self._base = store.keys.private("probe", secrets.token_hex(8))
         self._made: list[bytes] = []
         self._uploads: list[tuple[bytes, str]] = []
+        self._told: list[str] = []
 
     def run(self) -> Abilities:
         """``Refused`` when objects cannot even be put there and read back."""
@@ -55,11 +57,14 @@ class S3Probe:
             bare = not self._puts(one, {"if-match": f'"{etag}"'}) and self._puts(one, {"if-match": etag})
             copies, deletes = self._copies(one, etag), self._deletes()
             return Abilities(
+                markers=self._has_markers(),
+                copied_metadata=copies.metadata,
                 put_absent=self._wants_a_free_name(self._puts),
                 put_version=not self._puts(one, _if_match(_STALE, bare)) and self._puts(one, _if_match(etag, bare)),
                 bare_etags=bare,
                 commit_absent=self._wants_a_free_name(self._commits),
                 commit_version=self._commits_by_version(bare),
+                commit_tells_version=self._commit_tells_version(),
                 read_version=not self._gets(one, _STALE),
                 delete_version=deletes.single,
                 bulk_delete=deletes.bulk,
@@ -84,6 +89,13 @@ class S3Probe:
         etag = self._objects.put(key, b"to be replaced", {}, repeatable=True)
         return not self._commits(key, _if_match(_STALE, bare)) and self._commits(key, _if_match(etag, bare))
 
+    def _has_markers(self) -> bool:
+        """Whether an object with a ``/`` at its end is one of its own."""
+        plain = self._key("folder")
+        etag = self._objects.put(plain, b"a file", {}, repeatable=True)
+        marked = self._puts(self._key("folder/"), {})
+        return marked and self._etag(plain) == etag and self._etag(plain + b"/") not in ("", etag)
+
     def _copies(self, source: bytes, etag: str) -> _Copies:
         target = self._key("copy")
         pin = ""
@@ -96,7 +108,18 @@ class S3Probe:
         absent = not self._copied(source, target, {"if-none-match": "*"})
         absent = absent and self._copied(source, self._key("copied"), {"if-none-match": "*"})
         version = not self._copied(source, target, {"if-match": f'"{_STALE}"'})
-        return _Copies(pin, absent, version and self._copied(source, target, {"if-match": f'"{there}"'}))
+        version = version and self._copied(source, target, {"if-match": f'"{there}"'})
+        return _Copies(pin, self._keeps_metadata(), absent, version)
+
+    def _keeps_metadata(self) -> bool:
+        one, two = self._key("described"), self._key("described-copy")
+        self._objects.put(one, b"one", {META + "mtime": "1.000000000", META + "old": "1"}, repeatable=True)
+        said = {META + "mtime": "2.000000000", META + "new": "2", "x-amz-metadata-directive": "REPLACE"}
+        for target in (two, one):
+            head = self._objects.head(target) if self._copied(one, target, said) else None
+            if head is None or head.metadata != {"mtime": "2.000000000", "new": "2"}:
+                return False
+        return True
 
     def _deletes(self) -> _Deletes:
         one, two = self._key("deleted-one"), self._key("deleted-two")
@@ -143,7 +166,11 @@ class S3Probe:
             etag = self._multipart.put_part(key, upload_id, 0, b"one")
         except (Refused, Lost, Unsent):
             return False
-        return self._tried(lambda: self._multipart.commit(key, upload_id, [etag], headers))
+        return self._tried(lambda: self._told.append(self._multipart.commit(key, upload_id, [etag], headers)))
+
+    def _commit_tells_version(self) -> bool:
+        key = self._key("told")
+        return self._commits(key, {}) and self._told[-1] == self._etag(key) != ""
 
     def _gets(self, key: bytes, etag: str) -> bool:
         return self._tried(lambda: self._objects.get(key, {"if-match": f'"{etag}"'}))
@@ -163,10 +190,10 @@ class S3Probe:
         return upload_id
 
     def _tried(self, work: Callable[[], object]) -> bool:
-        """Whether the store did it."""
+        """Whether the store did it, and said so in words that can be understood."""
         try:
             work()
-        except Refused:
+        except (Refused, Lost):
             return False
         return True
 

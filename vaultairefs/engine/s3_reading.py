@@ -7,27 +7,25 @@ Promise: bytes come from exactly the version asked for: the answer's ETag is com
 whatever the store made of the condition.  Blocking, thread-safe.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from typing import Final, NamedTuple
 
 import msgspec
 
-from vaultairefs.disk.durable import write_all
 from vaultairefs.engine.interface import EntryInfo
 from vaultairefs.engine.paths import ROOT_PATH
 from vaultairefs.engine.s3_client import ATTEMPTS
-from vaultairefs.engine.s3_dialects import Owner, modified_ns_of, read_attributes
+from vaultairefs.engine.s3_dialects import modified_ns_of, read_attributes
 from vaultairefs.engine.s3_errors import Refused
 from vaultairefs.engine.s3_http import Lost, Unsent
 from vaultairefs.engine.s3_metadata import SIDECAR, read_extras
 from vaultairefs.engine.s3_names import hashed, is_hashed, store
-from vaultairefs.engine.s3_objects import AFTER_PREFIX, META, Head, Listed, etag_of
+from vaultairefs.engine.s3_objects import AFTER_PREFIX, Head, Listed, etag_of
+from vaultairefs.engine.s3_receiving import Receiving
 from vaultairefs.engine.s3_store import S3Store, unavailable
 from vaultairefs.model.errors import (
     Conflict,
-    Corrupt,
-    InvalidRequest,
     IsAContainer,
     NotAContainer,
     NotFound,
@@ -75,7 +73,7 @@ class S3Reading:
         if not page.objects:
             return False, None
         marker = keys.marker(container)
-        if page.objects[0].key == marker or keys.is_long(container):
+        if page.objects[0].key == marker or keys.is_long(container) or keys.marks_inside:
             return True, self._store.objects.head(marker)
         return True, None
 
@@ -91,7 +89,7 @@ class S3Reading:
         prefixes = [found for found in page.prefixes if found + AFTER_PREFIX != after]
         if cursor is None and not page.objects and not prefixes:
             self._require_container(container)
-        objects = [found for found in page.objects if found.key != prefix]
+        objects = [found for found in page.objects if found.key not in (prefix, keys.marker_of(prefix))]
         ends = [found.key for found in objects] + [found + AFTER_PREFIX for found in prefixes]
         shadows = {found[:-1] for found in prefixes}
         following = None
@@ -106,7 +104,7 @@ class S3Reading:
 
     def describe(self, row: Row) -> EntryInfo | None:
         """The entry of a row, None when it is gone meanwhile."""
-        head = self._store.objects.head(row.key)
+        head = self._store.objects.head(self._store.keys.marker_of(row.key) if row.is_container else row.key)
         name = row.name
         if is_hashed(name) and head is not None:
             true_name = read_extras(head.metadata).name
@@ -142,12 +140,12 @@ class S3Reading:
         for attempt in range(ATTEMPTS):
             if failure is not None:
                 self._store.client.pause(attempt - 1)
-            copying = _Copying(path, version, offset, length, descriptor, position)
+            receiving = Receiving(path, version, offset, length, descriptor, position)
             headers = {"range": f"bytes={offset}-{offset + length - 1}"}
             if version != ANY:
                 headers["if-match"] = f'"{version}"'
             try:
-                self._store.objects.get(key, headers, copying.begin)
+                self._store.objects.get(key, headers, receiving.begin)
             except (Lost, Unsent) as error:
                 failure = error
                 continue
@@ -156,7 +154,7 @@ class S3Reading:
                     failure = refusal
                     continue
                 return self._refused_read(refusal, path, key, version)
-            return copying.copied
+            return receiving.end()
         assert failure is not None
         raise unavailable(failure) from failure
 
@@ -237,44 +235,3 @@ class S3Reading:
                 if refusal.status != 404:
                     raise
         return None
-
-
-class _Copying:
-    """Takes the body of one answer to where it belongs."""
-
-    def __init__(
-        self, path: EntryPath, version: Version, offset: int, length: int, descriptor: int, position: int
-    ) -> None:
-        self._path = path
-        self._version = version
-        self._offset = offset
-        self._length = length
-        self._descriptor = descriptor
-        self._position = position
-        self._skip = 0
-        self.copied = 0
-
-    def begin(self, status: int, headers: dict[str, str]) -> Callable[[memoryview], None] | None:
-        """Decide from the answer's headers whether its bytes are the ones wanted."""
-        if status not in (200, 206):
-            return None
-        metadata = {name[len(META) :]: value for name, value in headers.items() if name.startswith(META)}
-        if self._version not in (ANY, headers.get("etag", "").removeprefix("W/").strip('"')):
-            raise Conflict(container=self._path.container, artifact=self._path.name, operation="read")
-        described = read_attributes(metadata, is_container=False, modified_ns=0, owner=Owner(0, 0))
-        if described.kind is not Kind.FILE:
-            raise InvalidRequest("only files have bytes", container=self._path.container, artifact=self._path.name)
-        if status == 200:
-            self._skip = self._offset
-        elif not headers.get("content-range", "").startswith(f"bytes {self._offset}-"):
-            raise Corrupt("the store answers with another range", container=self._path.container)
-        return self._take
-
-    def _take(self, block: memoryview) -> None:
-        if self._skip:
-            dropped = min(self._skip, len(block))
-            self._skip -= dropped
-            block = block[dropped:]
-        block = block[: self._length - self.copied]
-        write_all(self._descriptor, bytes(block), self._position + self.copied)
-        self.copied += len(block)

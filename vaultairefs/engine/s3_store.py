@@ -42,6 +42,11 @@ class S3Store:
         self.implicit: set[bytes] = set()
         """Containers that were seen without an object of their own.  (Adding and removing need no lock.)"""
 
+    def rely_on(self, abilities: Abilities) -> None:
+        """Make use of what the probe found."""
+        self.abilities = abilities
+        self.keys.marks_inside = not abilities.markers
+
     def conditions(self, expected: Version) -> dict[str, str]:
         """The headers by which a PUT says what it expects."""
         if expected == ANY:
@@ -71,7 +76,7 @@ class S3Store:
                 if not heeded and not holds(None if found is None else found.etag, expected):
                     raise Conflict(operation="put")
             try:
-                return Version(send())
+                return Version(send() or self._version_now(key, token))
             except (Lost, Unsent) as error:
                 failure = error
             except Refused as refusal:
@@ -88,6 +93,13 @@ class S3Store:
                 raise Conflict(operation=refusal.operation) from refusal
         assert failure is not None
         raise unavailable(failure) from failure
+
+    def _version_now(self, key: bytes, token: str) -> str:
+        """The version of what was just written, for stores that do not tell it (Ceph's commits, rclone's copies)."""
+        found = self.objects.head(key)
+        if found is None or (token and not is_ours(found, token)):
+            raise Conflict("it was replaced as soon as it was written")
+        return found.etag
 
 
 def is_ours(found: Head, token: str) -> bool:

@@ -15,9 +15,9 @@ from vaultairefs.engine.s3_artifacts import S3Artifacts
 from vaultairefs.engine.s3_checksums import checksum_headers
 from vaultairefs.engine.s3_client import FileRange
 from vaultairefs.engine.s3_errors import Refused
-from vaultairefs.engine.s3_multipart import S3Multipart, etag_of_parts
-from vaultairefs.engine.s3_store import S3Store, is_ours
-from vaultairefs.model.errors import Conflict, Corrupt, InvalidRequest, NotFound
+from vaultairefs.engine.s3_multipart import S3Multipart
+from vaultairefs.engine.s3_store import S3Store
+from vaultairefs.model.errors import Corrupt, InvalidRequest, NotFound
 from vaultairefs.model.values import Attributes, EntryPath, Kind, Version
 
 _REMEMBERED_MAX: Final = 10_000
@@ -118,18 +118,10 @@ class S3Uploads:
         conditions = store.conditions(expected) if heeded else {}
 
         def send() -> str:
-            return self._multipart.commit(key, upload.upload_id, etags, conditions) or self._published(
-                key, token, etags
-            )
+            etag = self._multipart.commit(key, upload.upload_id, etags, conditions)
+            return etag if abilities.commit_tells_version else ""
 
         return store.settle(send, key, expected=expected, token=token, heeded=heeded)
-
-    def _published(self, key: bytes, token: str, etags: Sequence[str]) -> str:
-        """The version of what was just published, for stores that do not tell it (Ceph 16)."""
-        found = self._store.objects.head(key)
-        if found is None or not (is_ours(found, token) or found.etag == etag_of_parts(etags)):
-            raise Conflict("it was replaced as soon as it was published")
-        return found.etag
 
     def _checksum(self, body: FileRange) -> dict[str, str]:
         """Without TLS the signature covers the body already."""
