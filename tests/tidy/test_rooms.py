@@ -65,3 +65,8 @@ def test_the_layers_contract_is_exhaustive_and_names_every_room() -> None:
     rooms = {room_of(path) for path in python_files(PRODUCT)} - {"__init__", "__main__"}
     assert layers["exhaustive"] is True
     assert rooms <= named
+
+
+def test_only_the_s3_engine_imports_boto3() -> None:
+    outside = [p for p in python_files(PRODUCT) if not (room_of(p) == "engine" and p.name.startswith("s3"))]
+    assert not [path for path in outside if {"boto3", "botocore"} & imported_modules(path)]

@@ -27,7 +27,7 @@ def test_tool_is_content(command: list[str]) -> None:
     assert done.returncode == 0, f"{' '.join(command)}:\n{done.stdout}{done.stderr}"
 
 
-@pytest.mark.parametrize("script", ["script/bootstrap", "script/demo", "script/test", ".ci/run"])
+@pytest.mark.parametrize("script", ["script/bootstrap", "script/demo", "script/test", "script/ceph", ".ci/run"])
 def test_script_can_be_run_and_parsed(script: str) -> None:
     assert os.access(ROOT / script, os.X_OK)
     subprocess.run(["bash", "-n", ROOT / script], check=True)

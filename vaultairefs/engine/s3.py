@@ -209,13 +209,12 @@ class S3Engine:
         self._client.close()
 
     def _find_region(self) -> None:
-        """Go where the bucket is, when the store says that it is elsewhere."""
+        """Go where the bucket is, when the store says that it is elsewhere; other refusals say more when listing."""
         try:
             self._client.send_about_bucket()
         except Refused as refusal:
-            if refusal.status not in (301, 307, 400) or refusal.region in ("", self._client.session.region):
-                raise
-            self._client.move_to(refusal.region)
+            if refusal.status in (301, 307, 400) and refusal.region not in ("", self._client.session.region):
+                self._client.move_to(refusal.region)
 
     async def _run(self, operation: str, path: EntryPath, work: Callable[[], T]) -> T:
         return await self._runner.run(path, operation, work)

@@ -102,3 +102,4 @@ class S3Containers:
             headers.update(kept_headers(old))
         headers.update(conditions)
         self._store.objects.put(self._store.keys.marker(container), b"", headers, repeatable=True)
+        self._store.implicit.discard(container)

@@ -41,6 +41,7 @@ _TARGET_BYTES_MAX: Final = 4095
 class Row(NamedTuple):
     """A line of a listing: where its attributes are, and the name that the key gives it."""
 
+    container: bytes
     name: bytes
     key: bytes
     is_container: bool
@@ -74,7 +75,10 @@ class S3Reading:
             return False, None
         marker = keys.marker(container)
         if page.objects[0].key == marker or keys.is_long(container) or keys.marks_inside:
-            return True, self._store.objects.head(marker)
+            head = self._store.objects.head(marker)
+            if head is not None:
+                return True, head
+        self._store.implicit.add(container)
         return True, None
 
     def is_container(self, path: EntryPath) -> bool:
@@ -111,6 +115,8 @@ class S3Reading:
             if hashed(store(true_name, container=row.is_container)) == name:
                 name = true_name
         if row.is_container:
+            if head is None:
+                self._store.implicit.add(EntryPath(row.container, name).joined)
             return self.container_info(name, head)
         return None if head is None else self.artifact_info(name, row.key, head)
 
@@ -191,9 +197,9 @@ class S3Reading:
         if not container and component == RESERVED:
             return None
         if is_hashed(component):
-            return Row(component, key, is_container)
+            return Row(container, component, key, is_container)
         name = self._store.keys.shown(container, component, is_container=is_container, shadowed=shadowed)
-        return None if name is None else Row(name, key, is_container)
+        return None if name is None else Row(container, name, key, is_container)
 
     def _require_container(self, container: bytes) -> None:
         """An empty listing: of an empty container whose marker lies elsewhere, or of nothing."""

@@ -72,9 +72,11 @@ class Session:
 
     def bucket(self, bucket: str) -> Site:
         """The way in for one bucket, in the style that boto3 would use for it."""
-        url = self._client.generate_presigned_url("head_object", Params={"Bucket": bucket, "Key": "k"})
-        parts = urllib.parse.urlsplit(url)
-        return self._site(urllib.parse.urlunsplit((parts.scheme, parts.netloc, parts.path.removesuffix("/k"), "", "")))
+        asked = self._client.generate_presigned_url("head_object", Params={"Bucket": bucket, "Key": "k"})
+        parts, endpoint = urllib.parse.urlsplit(asked), urllib.parse.urlsplit(self.endpoint)
+        # For a virtual host boto3 presigns with the global name, which only redirects to the region's.
+        host = f"{bucket}.{endpoint.netloc}" if parts.netloc.startswith(f"{bucket}.") else parts.netloc
+        return self._site(urllib.parse.urlunsplit((parts.scheme, host, parts.path.removesuffix("/k"), "", "")))
 
     def _site(self, url: str) -> Site:
         parts = urllib.parse.urlsplit(url)
