@@ -124,7 +124,6 @@ class Flusher:
             conflicts=tally.conflicts,
             inflight_bytes=self._desk.budget.used_bytes,
             bytes_uploaded=tally.bytes_uploaded,
-            requests=dict(tally.requests),
         )
 
     # Waiting

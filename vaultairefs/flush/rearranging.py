@@ -87,7 +87,6 @@ class Rearranger:
         deletions = [Deletion(desk.path(one.key), desk.expected(one.key, one.version)) for one in doomed]
         failed: list[tuple[Doomed, VaultaireError]] = []
         with desk.working_on([one.key for one in doomed]), self._open_bodies_kept(doomed):
-            desk.tally.requests["delete"] += 1
             answers = await desk.engine.delete(deletions)
             for one, error in zip(doomed, answers, strict=True):
                 if error is None:
@@ -133,7 +132,6 @@ class Rearranger:
         desk = self._desk
         path = desk.path(step.key)
         with desk.working_on([step.key], [step.ino]):
-            desk.tally.requests["delete_container"] += 1
             try:
                 await desk.engine.delete_container(path.joined)
             except ContainerNotEmpty:

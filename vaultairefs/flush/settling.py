@@ -234,7 +234,6 @@ class Settler:
             desk.end(key)
             return
         expected = desk.expected(key, seen.row.version if seen.row is not None else ABSENT)
-        desk.tally.requests["move"] += 1
         await desk.engine.move(origin, path, version=theirs.version, expected=expected)
         desk.ledger.commit(ArtifactMoved(step.ino, *source, *key))
         self._replace(key, theirs._replace(name=key.name))
