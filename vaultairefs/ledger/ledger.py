@@ -1,5 +1,6 @@
 """The ledger: open, commit, note."""
 
+import gc
 import time
 from collections.abc import Callable
 from typing import Any, Final
@@ -93,6 +94,15 @@ class Ledger(Durability):
             )
 
         def recover() -> tuple[Recovery, EventLog]:
+            """Blocking.  A million new objects at once are no garbage: looking for some would cost more than this."""
+            gc.disable()
+            try:
+                return load()
+            finally:
+                gc.enable()
+                gc.freeze()
+
+        def load() -> tuple[Recovery, EventLog]:
             events = EventLog(
                 state.path / "events",
                 tenant=tenant,

@@ -98,6 +98,8 @@ def test_a_kill_between_truncation_and_its_file_completes_it(
     again.engine = lab.engine
     for ino in (whole, partial):
         assert again.content(ino) == b"hello"[:size].ljust(size, b"\0")
+        again.truncate(ino, 12)
+        assert again.content(ino) == b"hello"[:size].ljust(12, b"\0"), "nothing comes back"
 
 
 def test_body_files_that_no_record_speaks_of_are_removed_after_the_next_sync(
