@@ -252,7 +252,7 @@ class MemoryEngine:
         return None
 
 
-def open_engine(spec: str, tenant: str | None = None) -> MemoryEngine:
+def open_engine(spec: str, tenant: str | None = None, *, read_only: bool = False) -> MemoryEngine:
     """A new, empty engine; text after ``memory:`` only names it."""
     name = urllib.parse.quote(spec.partition(":")[2], safe="/")
     return MemoryEngine(f"memory:{name}" + (f"/{namespace_name(tenant)}" if tenant is not None else ""))

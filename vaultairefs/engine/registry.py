@@ -1,6 +1,7 @@
 """Which engine a SPEC means: by its scheme, through the entry-point group ``vaultairefs.engines``.
 
-An entry point is a factory ``open_engine(spec: str, tenant: str | None) -> Engine``; other packages may add schemes.
+An entry point is a factory ``open_engine(spec: str, tenant: str | None, *, read_only: bool) -> Engine``; other packages
+may add schemes.
 Our own are known even where no package metadata is installed (a source tree).
 
 Promise: whatever is wrong with a SPEC is a ``BadInput`` in one sentence.
@@ -8,9 +9,8 @@ Promise: whatever is wrong with a SPEC is a ``BadInput`` in one sentence.
 
 import importlib
 import re
-from collections.abc import Callable
 from importlib.metadata import entry_points
-from typing import Final
+from typing import Final, Protocol
 
 from vaultairefs.engine.interface import Engine
 from vaultairefs.engine.tenancy import namespace_name
@@ -20,7 +20,13 @@ GROUP: Final = "vaultairefs.engines"
 _OWN: Final = {"file": "vaultairefs.engine.local", "memory": "vaultairefs.engine.memory"}
 _SCHEME: Final = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*):")
 
-Factory = Callable[[str, str | None], Engine]
+
+class Factory(Protocol):
+    """What an entry point is."""
+
+    def __call__(self, spec: str, tenant: str | None, *, read_only: bool) -> Engine:
+        """See ``open_engine``."""
+        ...
 
 
 def schemes() -> list[str]:
@@ -28,15 +34,19 @@ def schemes() -> list[str]:
     return sorted({*_OWN, *(point.name for point in entry_points(group=GROUP))})
 
 
-def open_engine(spec: str, tenant: str | None = None) -> Engine:
-    """The engine for ``spec``, its namespace narrowed to ``tenant`` if given.  Blocking, briefly."""
+def open_engine(spec: str, tenant: str | None = None, *, read_only: bool = False) -> Engine:
+    """The engine for ``spec``, its namespace narrowed to ``tenant`` if given.  Blocking, briefly.
+
+    ``read_only``: only reading verbs will be called, and opening and closing leave the store as it is, too: no
+    namespace is made, nothing is cleaned up.
+    """
     found = _SCHEME.match(spec)
     if found is None:
         hint = f"file://{spec}" if spec.startswith("/") else "file:///directory"
         raise BadInput(f"{spec or 'an empty text'} is no engine: write for example {hint}")
     if tenant is not None:
         namespace_name(tenant)
-    return _factory(found[1].lower())(spec, tenant)
+    return _factory(found[1].lower())(spec, tenant, read_only=read_only)
 
 
 def _factory(scheme: str) -> Factory:

@@ -7,8 +7,10 @@ waits while the bytes are local and there is room.
 Does not: know handles or events.
 """
 
+import contextlib
 import stat
 import zlib
+from collections.abc import Iterator
 from typing import Final
 
 import trio
@@ -63,6 +65,8 @@ class Content:
         core, ino, length = self._core, inode.ino, len(data)
         if offset + length > FILE_BYTES_MAX:
             raise TooLarge
+        if not length:
+            return
         if not core.buffer.has_room(length):
             await self._make_room(length)
         body = core.buffer.find(ino)
@@ -104,7 +108,7 @@ class Content:
         if body is not None and body.phase is not Phase.ABSENT:
             await core.ledger.sync_body(inode.ino)
         await core.ledger.sync()
-        if level is SyncLevel.STORED and inode.nlink:
+        if level is SyncLevel.STORED and inode.nlink and not core.read_only:
             with trio.move_on_after(STORED_SECONDS) as scope:
                 await core.flusher.flush(inode.ino)
             if scope.cancelled_caught:
@@ -152,3 +156,12 @@ class Content:
                 if not core.buffer.evictable(1):
                     await trio.sleep(FLUSH_SECONDS)
         raise OutOfSpace("the buffer is full and the engine did not take enough of it in time")
+
+
+@contextlib.contextmanager
+def _deadline() -> Iterator[None]:
+    """Give the engine ``STORED_SECONDS``; ``TimedOut`` after that."""
+    with trio.move_on_after(STORED_SECONDS) as scope:
+        yield
+    if scope.cancelled_caught:
+        raise TimedOut("the engine did not take everything in time; it is kept and will go on being flushed")
