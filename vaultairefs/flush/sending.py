@@ -8,7 +8,7 @@ from vaultairefs.flush.desk import Desk, Sent
 from vaultairefs.flush.rearranging import same_attributes
 from vaultairefs.flush.steps import Put, SetAttributes
 from vaultairefs.flush.uploading import Uploader
-from vaultairefs.model.changes import ArtifactDeleted, ArtifactFlushed, EntryVanished
+from vaultairefs.model.changes import ArtifactFlushed, EntryVanished
 from vaultairefs.model.errors import Stale
 from vaultairefs.model.values import ABSENT, EntryKey, Ino, Kind, Version
 from vaultairefs.namespace import Inode
@@ -73,10 +73,8 @@ class Sender:
                 body = desk.ledger.buffer.find(ino)
                 if body is not None and (body.dirty or body.complete):
                     raise
-                for key in inode.refs:
+                for key in inode.refs:  # none left where programs removed it meanwhile
                     desk.ledger.commit(EntryVanished(ino, *key))
-                for key in desk.ledger.backlog.refs_of(ino):
-                    desk.ledger.commit(ArtifactDeleted(ino, *key))
 
     async def _put_small(self, step: Put, inode: Inode) -> tuple[Sent | None, Version]:
         """One request with all bytes, which are read in the same moment as everything else."""
