@@ -109,10 +109,22 @@ class Content:
             await core.ledger.sync_body(inode.ino)
         await core.ledger.sync()
         if level is SyncLevel.STORED and inode.nlink and not core.read_only:
-            with trio.move_on_after(STORED_SECONDS) as scope:
+            with _deadline():
                 await core.flusher.flush(inode.ino)
-            if scope.cancelled_caught:
-                raise TimedOut("the engine did not take the file in time; it is kept and will go on being flushed")
+        return level.value
+
+    async def sync_names(self, container: Inode) -> str:
+        """Make the names in a container safe at the mount's level; returns the level's name.  Errors as ``sync``."""
+        core, level, owed = self._core, self._core.sync_level, self._core.ledger.backlog.owed_names
+        if level is SyncLevel.BUFFERED:
+            return level.value
+        await core.ledger.sync()
+        if level is SyncLevel.STORED and container.nlink and not core.read_only:
+            waiting = {key for key in owed if key.container == container.ino}
+            with _deadline():
+                await core.flusher.flush(container.ino)
+                while not waiting.isdisjoint(owed):
+                    await core.flusher.flush_some()
         return level.value
 
     def level_of(self, inode: Inode) -> SyncLevel:
