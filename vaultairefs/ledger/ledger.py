@@ -1,8 +1,8 @@
 """The ledger: open, commit, note."""
 
-import gc
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any, Final
 
 import msgspec
@@ -15,8 +15,8 @@ from vaultairefs.events import EventLog
 from vaultairefs.journal import Journal, JournalEntry
 from vaultairefs.ledger import fingerprint
 from vaultairefs.ledger.durability import Durability
-from vaultairefs.ledger.recovery import Recovery, body_report_name
-from vaultairefs.ledger.rooms import Rooms
+from vaultairefs.ledger.opening import recover
+from vaultairefs.ledger.recovery import Recovery
 from vaultairefs.model.changes import (
     NO_INO,
     ArtifactFlushed,
@@ -28,9 +28,8 @@ from vaultairefs.model.changes import (
     Truncated,
 )
 from vaultairefs.model.context import current
-from vaultairefs.model.errors import ReadOnly, Stale, VaultaireError
-from vaultairefs.model.values import Attributes, Ino, Kind, Sequence
-from vaultairefs.namespace import Namespace
+from vaultairefs.model.errors import ReadOnly, Stale
+from vaultairefs.model.values import Ino, Kind, Sequence
 
 _log: Final = structlog.get_logger()
 
@@ -77,44 +76,18 @@ class Ledger(Durability):
         new root container; the journal is checkpointed when it passes ``checkpoint_bytes``.  ``BadInput`` for a newer
         format, ``OutOfSpace`` when there is no room to recover.
         """
-        boot = state.machine.boot_id
-        now = clock()
-        journal = Journal(state.path / "journal", boot=boot, quarantine=state.quarantine)
-
-        def make_rooms() -> Rooms:
-            uid, gid = root_owner
-            born = clock_ns()
-            return Rooms(
-                Namespace(Attributes(Kind.CONTAINER, 0o755, uid, gid, born, born, born)),
-                bodies=state.path / "bodies",
-                buffer_size=buffer_size,
-                # Recovery works in a thread, where trio's clock cannot be read.
-                clock=lambda: now,
-                on_failure=lambda body, error: _report_body(state, body, error),
-            )
-
-        def recover() -> tuple[Recovery, EventLog]:
-            """Blocking.  A million new objects at once are no garbage: looking for some would cost more than this."""
-            gc.disable()
-            try:
-                return load()
-            finally:
-                gc.enable()
-                gc.freeze()
-
-        def load() -> tuple[Recovery, EventLog]:
-            events = EventLog(
-                state.path / "events",
+        journal, events, recovery = await trio.to_thread.run_sync(
+            partial(
+                recover,
+                state,
                 tenant=tenant,
-                mount=mount or state.mount_id,
-                boot=boot,
-                quarantine=state.quarantine,
+                mount=mount,
+                clock_ns=clock_ns,
+                now=clock(),
+                root_owner=root_owner,
+                buffer_size=buffer_size,
             )
-            recovery = Recovery(state, journal, events, make_rooms, clock_ns)
-            recovery.run()
-            return recovery, events
-
-        recovery, events = await trio.to_thread.run_sync(recover)
+        )
         recovery.rooms.backlog.clock = clock
         ledger = cls(journal, events, recovery, checkpoint_bytes=checkpoint_bytes)
         if recovery.needs_checkpoint:
@@ -240,9 +213,3 @@ _PREPARATIONS: Final[dict[type, Callable[[Ledger, Any], Any]]] = {
     ArtifactFlushed: _prepare_flushed,
     BodyOpened: _prepare_opened,
 }
-
-
-def _report_body(state: StateDirectory, body: Body, error: VaultaireError) -> None:
-    """A body whose fdatasync failed: later lives refuse it, too."""
-    reason = f"inode {body.ino}: fdatasync failed, its bytes may be lost: {error}"
-    state.quarantine(body_report_name(body), b"", reason)
