@@ -33,7 +33,7 @@ class Absorber:
         match self._meaning(key, info):
             case Meaning.DISCOVER:
                 discover(self._ledger, container, info)
-            case Meaning.REPLACE:
+            case Meaning.REPLACE if not self._is_written(container, info.name):
                 self._vanish(key)
                 if self._ledger.namespace.child(container, info.name) is None:
                     discover(self._ledger, container, info)
@@ -73,6 +73,15 @@ class Absorber:
             attributes=live.attributes() if live is not None else None,
         )
         return meaning_of(known, info)
+
+    def _is_written(self, container: Ino, name: bytes) -> bool:
+        """Whether a program may write on, all of whose bytes are here: then the flusher keeps both.
+
+        Without this its next writes would go to a file without a name.
+        """
+        live = self._ledger.namespace.child(container, name)
+        body = self._ledger.buffer.find(live.ino) if live is not None else None
+        return body is not None and body.complete and body.writers > 0
 
     # Somebody else's change of attributes
 
