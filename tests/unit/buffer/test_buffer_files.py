@@ -286,5 +286,5 @@ def test_every_body_file_is_found_again(store: Store) -> None:
     store.fill(B, b"y" * 5000)
     (store.files.directory / "stray").write_bytes(b"")
     (store.files.directory / "01" / "not a body").write_bytes(b"")
-    assert sorted((ino, body_id) for ino, body_id, _ in store.files.scan()) == [(A, 1), (B, 2)]
+    assert sorted((ino, body_id) for ino, body_id, *_ in store.files.scan()) == [(A, 1), (B, 2)]
     assert store.known(A).phase is Phase.OPEN
