@@ -14,7 +14,7 @@ from vaultairefs.ledger.arrivals import discover
 from vaultairefs.model.changes import ArtifactConflicted, ArtifactDeleted, EntryVanished, StepBegun
 from vaultairefs.model.errors import Conflict
 from vaultairefs.model.names import NAME_BYTES_MAX
-from vaultairefs.model.values import EntryKey, Ino, Kind
+from vaultairefs.model.values import ABSENT, ROOT, STAGING, EntryKey, Ino, Kind
 
 KEEP_BOTH: Final = "keep-both"
 OVERWRITE: Final = "overwrite"
@@ -72,8 +72,19 @@ class Conflicts:
             return
         if theirs is None:
             desk.ledger.commit(ArtifactDeleted(step.ino, *step.key))
+        elif step.key.container == STAGING:
+            await self._bring_back(step, theirs)
         else:
             self._accept(step.key, theirs)
+
+    async def _bring_back(self, step: DeleteContainer, theirs: EntryInfo) -> None:
+        """What somebody else put into a container of ours before it was parked must not stay out of sight."""
+        desk = self._desk
+        key = EntryKey(ROOT, self._free_name(EntryKey(ROOT, b"removed")))
+        await desk.engine.move(desk.path(step.key), desk.path(key), version=theirs.version, expected=ABSENT)
+        desk.ledger.commit(ArtifactDeleted(step.ino, *step.key))
+        discover(desk.ledger, ROOT, theirs._replace(name=key.name))
+        self._count(key, step.ino)
 
     def _accept(self, key: EntryKey, theirs: EntryInfo) -> None:
         """Ours is not wanted at this name any more: forget it, and show theirs if the name is free."""

@@ -115,11 +115,11 @@ class Rearranger:
         self._desk.disturb(one.key.container)
 
     async def _delete_otherwise(self, one: Doomed, error: VaultaireError) -> None:
-        """A deletion that was refused: a container whose kind was forgotten, somebody else's version, or a failure."""
+        """A deletion that was refused: a container, which nobody remembered, somebody else's version, or a failure."""
         desk = self._desk
         try:
             if isinstance(error, IsAContainer):
-                await self._delete_container(DeleteContainer(one.ino, one.key))
+                desk.removed_containers.add(one.ino)  # so it is emptied first, and what is in doubt below it settled
             elif isinstance(error, Conflict):
                 with desk.working_on([one.key]):
                     await self._conflicts.on_deletion(one)
