@@ -101,10 +101,16 @@ class Buffer(Bodies):
         try:
             write_all(file.fd, rest, offset)
         except VaultaireError:
-            with translated("truncate"):
-                if os.fstat(file.fd).st_size > body.size:
-                    os.ftruncate(file.fd, body.size)
+            self.cut_back(body.ino)
             raise
+
+    def cut_back(self, ino: Ino) -> None:
+        """Take away bytes behind the body's end that a write left there and nobody acknowledged."""
+        body = self.known(ino)
+        if body.file is not None:
+            with translated("truncate"):
+                if os.fstat(body.file.fd).st_size > body.size:
+                    os.ftruncate(body.file.fd, body.size)
 
     def truncate_file(self, ino: Ino, size: int) -> None:
         """Set the body file's length, right after ``Truncated`` was committed (no await between)."""

@@ -25,10 +25,11 @@ from vaultairefs.model.changes import (
     Change,
     EntryRenamed,
     ExtentsFetched,
+    ExtentsWritten,
     Truncated,
 )
 from vaultairefs.model.context import current
-from vaultairefs.model.errors import ReadOnly, Stale
+from vaultairefs.model.errors import ReadOnly, Stale, VaultaireError
 from vaultairefs.model.values import Ino, Kind, Sequence
 
 _log: Final = structlog.get_logger()
@@ -110,9 +111,16 @@ class Ledger(Durability):
         rooms.check(change)
         asked = current()
         sequence = Sequence(self._sequence + 1)
-        self._journal.append(
-            JournalEntry(sequence, self._clock_ns(), asked.operation_id, asked.operation, asked.pid, asked.uid, change)
+        entry = JournalEntry(
+            sequence, self._clock_ns(), asked.operation_id, asked.operation, asked.pid, asked.uid, change
         )
+        try:
+            self._journal.append(entry)
+        except VaultaireError:
+            if isinstance(change, ExtentsWritten):
+                # The bytes are in the file already, and must not show up in a hole that is made there later.
+                self.buffer.cut_back(change.ino)
+            raise
         self._sequence = sequence
         try:
             rooms.post(sequence, change)

@@ -1,11 +1,13 @@
 """Bytes that reached a body file, and not the journal, before a crash are nobody's bytes."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.support.ledgers import Lab
 from vaultairefs.model import changes
+from vaultairefs.model.errors import OutOfSpace
 
 
 @pytest.mark.parametrize("power_cut", [False, True])
@@ -37,3 +39,19 @@ def test_they_do_not_show_up_when_the_file_grows(base: Path) -> None:
     again.truncate(ino, 40)
     assert again.ledger.buffer.read(ino, 10, 30) == bytes(30)
     again.abandon()
+
+
+def test_bytes_whose_record_found_no_room_are_taken_back(base: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(entry: Any) -> None:
+        raise OutOfSpace
+
+    lab = Lab(base / "1")
+    ino = lab.discover(b"f", b"0123456789")
+    lab.write(ino, 2, b"x")
+    with monkeypatch.context() as patch:
+        patch.setattr(lab.ledger._journal, "append", full)
+        with pytest.raises(OutOfSpace):
+            lab.write(ino, 20, b"unrecorded")
+    lab.truncate(ino, 40)
+    assert lab.ledger.buffer.read(ino, 10, 30) == bytes(30)
+    lab.abandon()
