@@ -102,6 +102,8 @@ class Absorber:
             if ours.xattrs.get(name) != value:
                 ledger.commit(XattrSet(ref.ino, name, value, theirs.ctime_ns))
         ledger.commit(ArtifactFlushed(ref.ino, key.container, key.name, ref.version, content=False, attributes=True))
+        for witness in ledger.witnesses:
+            witness.attributes_changed(ref.ino)
 
     # Somebody else's removal
 

@@ -17,6 +17,7 @@ from vaultairefs.ledger import fingerprint
 from vaultairefs.ledger.durability import Durability
 from vaultairefs.ledger.opening import recover
 from vaultairefs.ledger.recovery import Recovery
+from vaultairefs.ledger.witness import Witness, announce
 from vaultairefs.model.changes import (
     NO_INO,
     ArtifactFlushed,
@@ -38,7 +39,8 @@ _log: Final = structlog.get_logger()
 class Ledger(Durability):
     """The state of a volume.  ``namespace``, ``buffer``, ``backlog`` are read freely and changed only through here.
 
-    ``events`` is the event log, ``recovered`` says what ``open`` replayed.
+    ``events`` is the event log, ``recovered`` says what ``open`` replayed, ``witnesses`` are told of what no program
+    asked for.
     Invariant: a change is posted exactly when it is in the journal.
     """
 
@@ -57,6 +59,7 @@ class Ledger(Durability):
         self.buffer = recovery.rooms.buffer
         self.backlog = recovery.rooms.backlog
         self.recovered = recovery.report
+        self.witnesses: list[Witness] = []
 
     @classmethod
     async def open(
@@ -131,6 +134,8 @@ class Ledger(Durability):
         if type(change) is EntryRenamed and change.replaced != NO_INO:
             # Not safe before the bytes behind both names are.
             self._renamed_over |= {change.ino, change.replaced} if change.exchange else {change.ino}
+        elif self.witnesses:
+            announce(self.witnesses, change)
         return sequence
 
     def note_write(self, ino: Ino, offset: int, length: int, time_ns: int) -> None:
