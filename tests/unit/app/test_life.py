@@ -8,6 +8,7 @@ import pytest
 import trio
 
 from vaultairefs.app.life import Life, Phase
+from vaultairefs.app.verbs import verbs_of
 from vaultairefs.config.settings import MountSettings
 from vaultairefs.fuse import mounting
 from vaultairefs.model.errors import BadInput, Busy, DeviceFailed, VaultaireError
@@ -75,3 +76,24 @@ async def test_a_drain_that_is_impossible_ends(life: Life) -> None:
     life.rooms = rooms
     with trio.fail_after(5):
         await life.drain()
+
+
+async def test_umount_goes_on_when_a_drain_is_impossible(life: Life, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is left is told, and is the next mount's."""
+
+    async def drain() -> None:
+        raise DeviceFailed("a sync failed")
+
+    async def send(message: object) -> None:
+        await trio.lowlevel.checkpoint()
+
+    unmounting = Unmounting(monkeypatch)
+    rooms: Any = SimpleNamespace(
+        flusher=SimpleNamespace(drain=drain), owed=lambda: SimpleNamespace(artifacts=1, bytes=2)
+    )
+    life.rooms = rooms
+    life.drained.set()
+    with trio.fail_after(5):
+        told = await verbs_of(life)["unmount"]({}, send)
+    assert unmounting.calls == [False]
+    assert told == {"dirty_artifacts": 1, "dirty_bytes": 2}
