@@ -75,13 +75,10 @@ class Absorber:
         return meaning_of(known, info)
 
     def _is_written(self, container: Ino, name: bytes) -> bool:
-        """Whether a program may write on, all of whose bytes are here: then the flusher keeps both.
-
-        Without this its next writes would go to a file without a name.
-        """
+        """Whether a program may write on: then the flusher keeps both, else what it writes would have no name."""
         live = self._ledger.namespace.child(container, name)
         body = self._ledger.buffer.find(live.ino) if live is not None else None
-        return body is not None and body.complete and body.writers > 0
+        return body is not None and body.is_written_on
 
     # Somebody else's change of attributes
 

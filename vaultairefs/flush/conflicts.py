@@ -35,7 +35,7 @@ class Conflicts:
         if live is None or key not in live.refs:
             self._accept(key, theirs)
             return
-        if step.verb == "set_attributes" and not desk.ledger.backlog.owes_content(step.ino):
+        if step.verb == "set_attributes" and not self._may_have_newer_bytes(step.ino):
             self._take_theirs(step.ino, key, theirs)
             return
         replaceable = theirs.attributes.kind is not Kind.CONTAINER and live.kind is not Kind.CONTAINER
@@ -46,6 +46,11 @@ class Conflicts:
             desk.overrides[key] = theirs.version
             return
         self._keep_both(step.ino, key, theirs)
+
+    def _may_have_newer_bytes(self, ino: Ino) -> bool:
+        """Whether there are bytes that only we have, or will be from a program that writes on."""
+        body = self._desk.ledger.buffer.find(ino)
+        return self._desk.ledger.backlog.owes_content(ino) or (body is not None and body.is_written_on)
 
     async def on_deletion(self, one: Doomed) -> None:
         """Programs removed a name that holds another version than ours now."""

@@ -47,3 +47,19 @@ async def test_a_removal_by_others_is_one(world: World, discovery: Discovery) ->
     world.seconds += 10
     await discovery.ensure_listed(ROOT)
     assert world.ledger.namespace.child(ROOT, b"log") is None
+
+
+async def test_nor_does_a_chmod_give_it_up(world: World) -> None:
+    """Attributes alone are not worth a conflict, but what is written next is."""
+    ino = world.create(ROOT, b"log", b"one\n")
+    world.ledger.buffer.hold(ino, writing=True)
+    await world.drain()
+    await world.engine.put(EntryPath(b"", b"log"), b"theirs", THEIRS, expected=ANY, token="")
+    world.chmod(ino, 0o640)
+    await world.drain()
+    world.write(ino, 4, b"two\n")
+    world.ledger.buffer.let_go(ino, writing=True)
+    await world.drain()
+    kept = {path.name: content for path, _, content in world.engine.walk()}
+    assert kept.pop(b"log") == b"theirs"
+    assert list(kept.values()) == [b"one\ntwo\n"]
