@@ -162,21 +162,30 @@ class Buffer(Bodies):
             body.name_durable = True
             self._synced[ino] = (body_id, changes, complete, extents)
 
-    def take_synced(self) -> list[tuple[Ino, Extents]]:
-        """The bodies that ``BodySynced`` is to be committed for, and its extents; for the ledger's sync."""
-        synced, self._synced = self._synced, {}
-        due: list[tuple[Ino, Extents]] = []
-        for ino, (body_id, changes, complete, extents) in synced.items():
-            body = self._bodies.get(ino)
-            if body is None or body.body_id != body_id or not body.base_version:
-                continue
-            if not body.unflushed and body.phase is not Phase.OPEN:
-                continue
-            if complete and not body.durable.covers(0, body.size):
-                due.append((ino, ()))
-            elif not complete and extents and not all(body.durable.covers(start, start + n) for start, n in extents):
-                due.append((ino, () if changes == body.changes and not body.complete else extents))
-        return due
+    def take_synced(self) -> Iterator[tuple[Ino, Extents]]:
+        """The bodies that ``BodySynced`` is to be committed for, and its extents; for the ledger's sync.
+
+        One is taken when the next is asked for: where the commit fails it comes again.
+        """
+        for ino, synced in list(self._synced.items()):
+            extents = self._untold(ino, *synced)
+            if extents is not None:
+                yield ino, extents
+            if self._synced.get(ino) is synced:
+                del self._synced[ino]
+
+    def _untold(self, ino: Ino, body_id: Sequence, changes: int, complete: bool, extents: Extents) -> Extents | None:
+        """What ``BodySynced`` should say of a body that was synced in this state; None for nothing."""
+        body = self._bodies.get(ino)
+        if body is None or body.body_id != body_id or not body.base_version:
+            return None
+        if not body.unflushed and body.phase is not Phase.OPEN:
+            return None
+        if complete:
+            return None if body.durable.covers(0, body.size) else ()
+        if not extents or all(body.durable.covers(start, start + n) for start, n in extents):
+            return None
+        return () if changes == body.changes and not body.complete else extents
 
     def set_times(self, ino: Ino, mtime_ns: int) -> None:
         """Give the body file this mtime (after AttributesSet on an OPEN body, and after a fetch)."""

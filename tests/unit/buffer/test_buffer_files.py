@@ -233,7 +233,7 @@ def test_a_failed_fdatasync_condemns_the_body_for_ever(store: Store, monkeypatch
 
 
 def synced_bodies(store: Store) -> list[tuple[Ino, tuple[tuple[int, int], ...]]]:
-    return store.take_synced()
+    return list(store.take_synced())
 
 
 def test_a_sync_is_reported_only_where_there_is_a_base_to_fall_back_to(store: Store) -> None:
