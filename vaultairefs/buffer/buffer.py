@@ -204,6 +204,11 @@ class Buffer(Bodies):
         with translated("stat"):
             return os.fstat(file.fd)
 
+    @property
+    def eviction_bytes(self) -> int:
+        """How much should leave at least when room is made: each time costs a look at every body, and a sync."""
+        return self.buffer_size // 64
+
     def has_room(self, bytes_wanted: int) -> bool:
         """Whether that many more bytes fit the budget and the state filesystem (64 MiB are always left free)."""
         if self._used + bytes_wanted > self.buffer_size:

@@ -235,7 +235,7 @@ class Fetcher:
         buffer, commit = self._ledger.buffer, self._ledger.commit
         if buffer.has_room(length):
             return
-        for clean in buffer.evictable(length):
+        for clean in buffer.evictable(max(length, buffer.eviction_bytes)):
             if clean != ino and clean not in self._windows:
                 commit(BodyEvicted(clean))
         # What left takes its room until its record is durable.

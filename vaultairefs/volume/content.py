@@ -157,7 +157,7 @@ class Content:
         core = self._core
         with trio.move_on_after(ROOM_SECONDS):
             while True:
-                for ino in core.buffer.evictable(length):
+                for ino in core.buffer.evictable(max(length, core.buffer.eviction_bytes)):
                     core.ledger.commit(BodyEvicted(ino))
                 # The files of evicted bodies go once the record of it is safe.
                 await core.ledger.sync()
