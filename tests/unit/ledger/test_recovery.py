@@ -179,6 +179,15 @@ def test_clean_bodies_are_thrown_away_and_dirty_ones_kept(lab: Lab, base: Path, 
     assert len(files_in(base / "copy/bodies")) == 1
 
 
+def test_a_body_whose_version_the_engine_lost_is_not_thrown_away(lab: Lab, base: Path, open_lab: OpenLab) -> None:
+    ino = lab.write_whole(b"a", b"bytes")
+    lab.flush(ino)
+    lab.commit(changes.ArtifactDeleted(ino, ROOT, b"a"))
+    lab.sync()
+    again = open_lab(cut(lab, base / "copy"))
+    assert again.content(ino) == b"bytes"
+
+
 def test_a_file_that_lost_its_end_is_as_long_as_its_body(lab: Lab, base: Path, open_lab: OpenLab) -> None:
     ino = lab.write_whole(b"a", b"hello")
     gone = lab.write_whole(b"gone", b"hello")
