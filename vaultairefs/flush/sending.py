@@ -97,6 +97,7 @@ class Sender:
         desk, ino, key = self._desk, step.ino, step.key
         content = inode.content_generation == snapshot.generation
         attributes = content and same_attributes(inode.attributes(), snapshot.attributes)
+        desk.disturb(key.container)  # first: a crash behind the next record would leave the container's times wrong
         if content and not attributes:
             # The bytes are current, the attributes are not: they stay owed.
             desk.ledger.commit(ArtifactFlushed(ino, *key, version, content=True, attributes=False, size=snapshot.size))
@@ -108,7 +109,6 @@ class Sender:
             )
         desk.overrides.pop(key, None)
         desk.sent.pop(key, None)
-        desk.disturb(key.container)
         if ino in desk.awaited:
             desk.flushed_generation[ino] = snapshot.generation
         if content:
