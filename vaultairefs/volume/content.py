@@ -18,7 +18,7 @@ import trio
 from vaultairefs.buffer import Phase
 from vaultairefs.model.changes import AttributesSet, BodyEvicted, BodyOpened, ExtentsWritten, Truncated, XattrSet
 from vaultairefs.model.context import OperationContext
-from vaultairefs.model.errors import OutOfSpace, TimedOut, TooLarge
+from vaultairefs.model.errors import OutOfSpace, Stale, TimedOut, TooLarge
 from vaultairefs.model.values import Ino
 from vaultairefs.namespace import Inode
 from vaultairefs.volume import privileges
@@ -61,7 +61,10 @@ class Content:
         return core.buffer.read(inode.ino, offset, length), local
 
     async def write(self, inode: Inode, offset: int, data: bytes, writer: OperationContext) -> None:
-        """All of ``data`` at ``offset``.  ``TooLarge``, ``OutOfSpace``, ``DeviceFailed``."""
+        """All of ``data`` at ``offset``.  ``TooLarge``, ``OutOfSpace``, ``DeviceFailed``.
+
+        ``Stale`` when somebody else took the file's name and its other bytes away in the engine.
+        """
         core, ino, length = self._core, inode.ino, len(data)
         if offset + length > FILE_BYTES_MAX:
             raise TooLarge
@@ -77,6 +80,8 @@ class Content:
             self.drop_privileges(inode, writer)
         now_ns = core.clock_ns()
         if not body.complete:
+            if not inode.nlink and not core.ledger.backlog.refs_of(ino):
+                raise Stale("the file was replaced or removed in the engine")
             core.buffer.write(ino, offset, data)
             core.ledger.commit(ExtentsWritten(ino, offset, length, zlib.crc32(data), now_ns))
             return
