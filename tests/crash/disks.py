@@ -5,7 +5,6 @@ so what a copy of the image holds is what was synced, and hardly anything else. 
 device, as another filesystem, which is one of the two signs of a power cut that the daemon looks for.
 """
 
-import shutil
 from pathlib import Path
 
 from tests.support.programs import run
@@ -19,7 +18,6 @@ class Disk:
     def __init__(self, image: Path, folder: Path) -> None:
         self.image = image
         self.folder = folder
-        folder.mkdir()
         run("mount", "-o", "loop,commit=600,noauto_da_alloc", image, folder)
 
     @classmethod
@@ -28,15 +26,16 @@ class Disk:
         with open(image, "wb") as file:
             file.truncate(IMAGE_BYTES)
         run("mkfs.ext4", "-q", "-F", "-E", "lazy_itable_init=1,lazy_journal_init=1", image)
+        (base / "disk").mkdir()
         return cls(image, base / "disk")
 
-    def as_after_power_loss(self, base: Path) -> "Disk":
-        """A second disk with what this one would hold if the power failed now; nobody may be writing."""
-        copy = base / "copy.image"
+    def as_after_power_loss(self) -> "Disk":
+        """What this disk would hold if the power failed now, mounted over it; nobody may be writing."""
+        copy = self.image.with_suffix(".after")
         run("cp", "--sparse=always", self.image, copy)
-        return Disk(copy, base / "copy")
+        return Disk(copy, self.folder)
 
     def remove(self) -> None:
+        """In the reverse order of mounting."""
         run("umount", self.folder)
         self.image.unlink()
-        shutil.rmtree(self.folder)

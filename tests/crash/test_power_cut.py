@@ -18,7 +18,7 @@ STEPS_BEFORE_THE_CUT = 250
 def disks(base: Path) -> Iterator[list[Disk]]:
     made = [Disk.make(base)]
     yield made
-    for disk in made:
+    for disk in reversed(made):
         disk.remove()
 
 
@@ -29,27 +29,22 @@ def daemon(disks: list[Disk]) -> Iterator[Daemon]:
     daemon.mount()
     try:
         yield daemon
+        daemon.umount()
     finally:
         daemon.end()
 
 
 @pytest.fixture
-def cut(daemon: Daemon, disks: list[Disk], base: Path) -> Iterator[Callable[[], Daemon]]:
-    """Cut the power: gives back the daemon that runs on what was left."""
-    revived: list[Daemon] = []
+def cut(daemon: Daemon, disks: list[Disk]) -> Callable[[], None]:
+    """Cut the power; afterwards the daemon runs on what the disk was left with."""
 
-    def cut_power() -> Daemon:
+    def cut_power() -> None:
         daemon.kill()
-        disks.append(disks[0].as_after_power_loss(base))
-        revived.append(Daemon(disks[1].folder))
-        revived[0].mount()
-        assert revived[0].status()["recovered"]["power_was_cut"] is True
-        return revived[0]
+        disks.append(disks[0].as_after_power_loss())
+        daemon.mount()
+        assert daemon.status()["recovered"]["power_was_cut"] is True
 
-    yield cut_power
-    for one in revived:
-        one.umount()
-        one.end()
+    return cut_power
 
 
 def write_file(path: Path, content: bytes, *, sync: bool) -> None:
@@ -59,7 +54,7 @@ def write_file(path: Path, content: bytes, *, sync: bool) -> None:
             os.fsync(file.fileno())
 
 
-def test_fsynced_bytes_sizes_and_names_survive_a_power_cut(daemon: Daemon, cut: Callable[[], Daemon]) -> None:
+def test_fsynced_bytes_sizes_and_names_survive_a_power_cut(daemon: Daemon, cut: Callable[[], None]) -> None:
     place = daemon.mountpoint / "place"
     (place / "deep" / "deeper").mkdir(parents=True)
     large = os.urandom(3 << 20)
@@ -74,7 +69,8 @@ def test_fsynced_bytes_sizes_and_names_survive_a_power_cut(daemon: Daemon, cut: 
         os.pwrite(file.fileno(), b"B" * 5_000, 50_000)
         os.fdatasync(file.fileno())
     write_file(place / "last", b"synced last", sync=True)
-    after = cut().mountpoint / "place"
+    cut()
+    after = daemon.mountpoint / "place"
     assert (after / "deep" / "deeper" / "large").read_bytes() == large
     assert (after / "changed").read_bytes() == b"a" * 50_000 + b"B" * 5_000 + b"a" * 45_000
     assert (after / "last").read_bytes() == b"synced last"
@@ -82,7 +78,7 @@ def test_fsynced_bytes_sizes_and_names_survive_a_power_cut(daemon: Daemon, cut: 
     assert sorted(os.listdir(after / "deep")) == ["at its last name", "deeper"]
 
 
-def test_replace_by_rename_leaves_old_or_new_after_a_power_cut(daemon: Daemon, cut: Callable[[], Daemon]) -> None:
+def test_replace_by_rename_leaves_old_or_new_after_a_power_cut(daemon: Daemon, cut: Callable[[], None]) -> None:
     """The careless program: it never fsyncs what it renames over the old file."""
     place = daemon.mountpoint / "place"
     place.mkdir()
@@ -93,19 +89,20 @@ def test_replace_by_rename_leaves_old_or_new_after_a_power_cut(daemon: Daemon, c
         for number, contents in versions.items():
             write_file(place / f"file{number}.new", contents[n], sync=False)
             (place / f"file{number}.new").rename(place / f"file{number}")
-    after = cut().mountpoint / "place"
+    cut()
+    after = daemon.mountpoint / "place"
     for number, contents in versions.items():
         assert (after / f"file{number}").read_bytes() in contents
 
 
 @pytest.mark.parametrize("seed", [*range(3), *(pytest.param(n, marks=pytest.mark.slow) for n in range(3, 30))])
 def test_after_a_power_cut_the_names_are_a_prefix_of_history(
-    daemon: Daemon, cut: Callable[[], Daemon], seed: int
+    daemon: Daemon, cut: Callable[[], None], seed: int
 ) -> None:
     crew = Crew(daemon.mountpoint, range(seed, seed + 1))
     crew.wait_for(STEPS_BEFORE_THE_CUT)
-    revived = cut()
+    cut()
     crew.finish()
     (writer,) = crew.writers
-    seen = Observed(revived.mountpoint / writer.folder.name)
+    seen = Observed(daemon.mountpoint / writer.folder.name)
     assert prefix_complaints(seen, writer.seed, writer.begun, writer.done) == []

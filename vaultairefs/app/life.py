@@ -28,7 +28,7 @@ from vaultairefs.control import mounts, server
 from vaultairefs.control.server import ControlServer, innermost
 from vaultairefs.disk.mount_table import topmost
 from vaultairefs.fuse import mounting, session
-from vaultairefs.model.errors import BadInput, Busy, VaultaireError
+from vaultairefs.model.errors import BadInput, VaultaireError
 
 _log = structlog.get_logger("vaultairefs.life")
 
@@ -150,16 +150,19 @@ class Life:
                 _log.info("already_stopping", signal=name)
 
     async def stop(self) -> None:
-        """Unmount, lazily when programs use it: then they have until it is drained, but not for ever, before their
-        files are cut off.  What they have written is drained in any case, by ``live``."""
+        """Unmount, lazily when that fails, mostly because programs use it: then they have until it is drained, but not
+        for ever, before their files are cut off.  What they have written is drained in any case, by ``live``."""
         if self.phase is not Phase.MOUNTED:
             return
         self._enter(Phase.DRAINING)
         try:
             await self.unmount()
-        except Busy as error:
-            _log.warning("busy_mount_is_detached", reason=str(error.args[0]))
-            await trio.to_thread.run_sync(lambda: mounting.unmount(str(self.settings.mountpoint), lazy=True))
+        except VaultaireError as error:
+            _log.warning("mount_is_detached", reason=str(error.args[0]))
+            try:
+                await trio.to_thread.run_sync(lambda: mounting.unmount(str(self.settings.mountpoint), lazy=True))
+            except VaultaireError as failure:  # serving ends in any case, and then the mount is dead
+                _log.error("mount_stays", reason=str(failure.args[0]))
             with trio.move_on_after(_BUSY_SECONDS_MAX):
                 await self.drain()
             self._serving.cancel()

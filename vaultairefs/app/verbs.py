@@ -4,7 +4,6 @@ Every reply that tells of work carries ``dirty_artifacts`` and ``dirty_bytes``: 
 """
 
 from collections.abc import Awaitable, Callable, Mapping
-from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
@@ -13,7 +12,7 @@ import trio
 from vaultairefs.app import status
 from vaultairefs.control.protocol import Message
 from vaultairefs.control.server import Send, Verb
-from vaultairefs.model.errors import BadInput, DeviceFailed, ReadOnly
+from vaultairefs.model.errors import BadInput
 from vaultairefs.model.values import Ino, Kind
 
 if TYPE_CHECKING:
@@ -59,9 +58,13 @@ async def _flush(life: "Life", request: Message, send: Send) -> Message:
 
 async def _drain_below(life: "Life", container: Ino) -> None:
     """Drain until nothing inside the container is owed; what others go on changing elsewhere is not waited for."""
-    while life.rooms.owes_below(container):
-        with trio.move_on_after(_LOOK_SECONDS):
-            await life.rooms.flusher.drain()
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(life.rooms.flusher.drain)
+        while True:
+            if not life.rooms.owes_below(container):
+                break
+            await trio.sleep(_LOOK_SECONDS)
+        nursery.cancel_scope.cancel()
 
 
 async def _unmount(life: "Life", request: Message, send: Send) -> Message:
@@ -74,9 +77,8 @@ async def _unmount(life: "Life", request: Message, send: Send) -> Message:
     deadline = trio.current_time() + (wanted if isinstance(wanted, int | float) else float("inf"))
     drain = bool(request.get("drain", True)) and not life.settings.read_only
     if drain:
-        # What makes draining impossible must not keep the mount: what is left is told, and the next mount's.
-        with trio.CancelScope(deadline=deadline), suppress(DeviceFailed, ReadOnly):
-            await _with_progress(life, send, life.rooms.flusher.drain)
+        with trio.CancelScope(deadline=deadline):
+            await _with_progress(life, send, life.drain)
     before = life.drain_deadline
     life.give_up_draining_at(deadline if drain else trio.current_time())
     try:

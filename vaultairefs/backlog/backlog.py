@@ -58,6 +58,14 @@ class StoredTree(Flights):
         """What the engine holds directly inside the container, as far as known (a copy)."""
         return {name: ref for name, ref in self.tree.get(container, {}).items() if name}
 
+    def load(self, tree: dict[Ino, dict[bytes, StoredRef]]) -> None:
+        """Take over a whole tree."""
+        refs: dict[Ino, tuple[EntryKey, ...]] = {}
+        for container, names in tree.items():
+            for name, ref in names.items():
+                refs[ref.ino] = (*refs.get(ref.ino, ()), EntryKey(container, name))
+        self.tree, self.refs = tree, refs
+
     def put(self, key: EntryKey, ref: StoredRef) -> None:
         """The engine holds ``ref`` at ``key``, instead of what it held there."""
         old = self.stored(key)

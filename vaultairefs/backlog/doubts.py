@@ -5,7 +5,6 @@ from typing import Final
 from vaultairefs.model.changes import ArtifactFlushed, ArtifactMoved, Change, StepBegun, StepEnded
 from vaultairefs.model.values import EntryKey, Ino
 
-
 MOVE: Final = "move"
 """The verb of steps after which the source no longer has what it had."""
 

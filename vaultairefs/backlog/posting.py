@@ -98,9 +98,9 @@ def _store(log: "Backlog", key: EntryKey, ref: StoredRef | None) -> StoredRef | 
 
 
 def _owe_again(log: "Backlog", ino: Ino) -> None:
-    """A stored name of the inode is gone; if it was the last one, all of it is owed where programs can reach it."""
+    """A stored name of the inode is gone; if it was the last fresh one, all of it is owed if programs can reach it."""
     versions = {ref.version for key in log.refs_of(ino) if (ref := log.stored(key)) is not None}
-    if ino != ROOT and not versions and log.has_name(ino):
+    if ino != ROOT and log.fresh_ref(ino) is None and log.has_name(ino):
         log.owe(ino, content=log.is_artifact(ino), attributes=True)
     log.left_in_engine(ino, versions)
 

@@ -24,10 +24,8 @@ def take(log: Backlog) -> BacklogSnapshot:
 
 
 def restore(log: Backlog, snapshot: BacklogSnapshot) -> None:
-    """Put back what ``take`` saw, into an empty backlog; debts count from now."""
-    for container, names in snapshot.tree.items():
-        for name, ref in names.items():
-            log.put(EntryKey(container, name), ref)
+    """Put back what ``take`` saw, into an empty backlog, which takes over the tree; debts count from now."""
+    log.load(snapshot.tree)
     for key, ino in snapshot.names:
         log.owed_names[key] = ino
         log.names_since[key] = log.names_first[key] = log.clock()

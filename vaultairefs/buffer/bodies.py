@@ -19,19 +19,11 @@ class Dead(NamedTuple):
     allocated: int
 
 
-class Bodies:
-    """What is known of each body; no file is touched here.
-
-    ``replaying`` is True while recovery posts: writes that only ``Ledger.note_write`` saw are missing then.
-    Invariants: ``_used`` is the sum of ``allocated`` over bodies and graveyard; the graveyard is in order of
-    ``freed_at``.
-    """
+class OpenBodies:
+    """Which bodies there are, and who has them open."""
 
     def __init__(self) -> None:
-        self.replaying = False
-        self.graveyard: deque[Dead] = deque()
         self._bodies: dict[Ino, Body] = {}
-        self._used = 0
         self._tick = 0
 
     def find(self, ino: Ino) -> Body | None:
@@ -69,6 +61,21 @@ class Bodies:
         if body.phase is Phase.ABSENT and not body.handles:
             del self._bodies[ino]
         return body
+
+
+class Bodies(OpenBodies):
+    """What is known of each body; no file is touched here.
+
+    ``replaying`` is True while recovery posts: writes that only ``Ledger.note_write`` saw are missing then.
+    Invariants: ``_used`` is the sum of ``allocated`` over bodies and graveyard; the graveyard is in order of
+    ``freed_at``.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.replaying = False
+        self.graveyard: deque[Dead] = deque()
+        self._used = 0
 
     def check(self, change: Change) -> None:
         """Refuse a change that does not fit the body: ``Stale`` or ``InvalidRequest``."""

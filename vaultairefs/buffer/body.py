@@ -105,6 +105,11 @@ class Body:
         """Some bytes are local, others are not."""
         return not self.complete and self.phase is not Phase.ABSENT
 
+    @property
+    def is_written_on(self) -> bool:
+        """A program may write on, and all that it goes on from is here: it must not lose its name to others."""
+        return self.complete and self.writers > 0
+
     def has(self, offset: int, length: int) -> bool:
         """Whether the bytes of the range (cut at the size) can be read locally."""
         if self.complete:

@@ -101,10 +101,16 @@ class Buffer(Bodies):
         try:
             write_all(file.fd, rest, offset)
         except VaultaireError:
-            with translated("truncate"):
-                if os.fstat(file.fd).st_size > body.size:
-                    os.ftruncate(file.fd, body.size)
+            self.cut_back(body.ino)
             raise
+
+    def cut_back(self, ino: Ino) -> None:
+        """Take away bytes behind the body's end that a write left there and nobody acknowledged."""
+        body = self.known(ino)
+        if body.file is not None:
+            with translated("truncate"):
+                if os.fstat(body.file.fd).st_size > body.size:
+                    os.ftruncate(body.file.fd, body.size)
 
     def truncate_file(self, ino: Ino, size: int) -> None:
         """Set the body file's length, right after ``Truncated`` was committed (no await between)."""
@@ -156,21 +162,30 @@ class Buffer(Bodies):
             body.name_durable = True
             self._synced[ino] = (body_id, changes, complete, extents)
 
-    def take_synced(self) -> list[tuple[Ino, Extents]]:
-        """The bodies that ``BodySynced`` is to be committed for, and its extents; for the ledger's sync."""
-        synced, self._synced = self._synced, {}
-        due: list[tuple[Ino, Extents]] = []
-        for ino, (body_id, changes, complete, extents) in synced.items():
-            body = self._bodies.get(ino)
-            if body is None or body.body_id != body_id or not body.base_version:
-                continue
-            if not body.unflushed and body.phase is not Phase.OPEN:
-                continue
-            if complete and not body.durable.covers(0, body.size):
-                due.append((ino, ()))
-            elif not complete and extents and not all(body.durable.covers(start, start + n) for start, n in extents):
-                due.append((ino, () if changes == body.changes and not body.complete else extents))
-        return due
+    def take_synced(self) -> Iterator[tuple[Ino, Extents]]:
+        """The bodies that ``BodySynced`` is to be committed for, and its extents; for the ledger's sync.
+
+        One is taken when the next is asked for: where the commit fails it comes again.
+        """
+        for ino, synced in list(self._synced.items()):
+            extents = self._untold(ino, *synced)
+            if extents is not None:
+                yield ino, extents
+            if self._synced.get(ino) is synced:
+                del self._synced[ino]
+
+    def _untold(self, ino: Ino, body_id: Sequence, changes: int, complete: bool, extents: Extents) -> Extents | None:
+        """What ``BodySynced`` should say of a body that was synced in this state; None for nothing."""
+        body = self._bodies.get(ino)
+        if body is None or body.body_id != body_id or not body.base_version:
+            return None
+        if not body.unflushed and body.phase is not Phase.OPEN:
+            return None
+        if complete:
+            return None if body.durable.covers(0, body.size) else ()
+        if not extents or all(body.durable.covers(start, start + n) for start, n in extents):
+            return None
+        return () if changes == body.changes and not body.complete else extents
 
     def set_times(self, ino: Ino, mtime_ns: int) -> None:
         """Give the body file this mtime (after AttributesSet on an OPEN body, and after a fetch)."""
@@ -188,6 +203,11 @@ class Buffer(Bodies):
             return None
         with translated("stat"):
             return os.fstat(file.fd)
+
+    @property
+    def eviction_bytes(self) -> int:
+        """How much should leave at least when room is made: each time costs a look at every body, and a sync."""
+        return self.buffer_size // 64
 
     def has_room(self, bytes_wanted: int) -> bool:
         """Whether that many more bytes fit the budget and the state filesystem (64 MiB are always left free)."""

@@ -101,14 +101,15 @@ class BodyFiles:
                 sync_directory(self.directory)
         return True
 
-    def scan(self) -> Iterator[tuple[Ino, Sequence, int]]:
-        """Inode, body id and allocated bytes of every file there is (blocking)."""
+    def scan(self) -> Iterator[tuple[Ino, Sequence, int, int]]:
+        """Inode, body id, allocated bytes and length of every file there is (blocking)."""
         with translated("scandir"):
             for parent in sorted(os.scandir(self.directory), key=lambda entry: entry.name):
                 for entry in os.scandir(parent.path) if parent.is_dir(follow_symlinks=False) else ():
                     ino, _, body_id = entry.name.partition("-")
                     with contextlib.suppress(ValueError, FileNotFoundError):
-                        yield Ino(int(ino, 16)), Sequence(int(body_id, 16)), entry.stat().st_blocks * 512
+                        status = entry.stat()
+                        yield Ino(int(ino, 16)), Sequence(int(body_id, 16)), status.st_blocks * 512, status.st_size
 
     def unlink(self, dead: Iterable[Dead]) -> None:
         """Remove files for good (blocking; any thread)."""

@@ -138,9 +138,11 @@ def _synced(bodies: "Bodies", sequence: Sequence, change: changes.BodySynced) ->
 
 
 def detach(body: Body) -> None:
-    """Let a complete body stand for itself: there is nothing in the engine to fall back to."""
+    """Let a complete body stand for itself: there is nothing in the engine to fall back to, so all of it is owed."""
     body.base_version, body.base_size = ABSENT, 0
     body.durable.clear()
+    body.unflushed = True
+    body.dirty.add(0, body.size)
 
 
 _HANDLERS: Final[dict[type, Callable[["Bodies", Sequence, Any], None]]] = {

@@ -119,7 +119,7 @@ async def _probe_store(spec: str) -> list[str]:
 
     from vaultairefs.engine.registry import open_engine
 
-    engine = open_engine(spec, None)
+    engine = open_engine(spec, None, read_only=True)
     try:
         with trio.fail_after(_PROBE_SECONDS_MAX):
             found = await engine.probe()

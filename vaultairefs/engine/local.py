@@ -182,10 +182,13 @@ def _of(container: bytes) -> EntryPath:
     return EntryPath(container, b"")
 
 
-def open_engine(spec: str, tenant: str | None = None, options: Mapping[str, str] = {}) -> LocalEngine:
+def open_engine(
+    spec: str, tenant: str | None = None, *, read_only: bool = False, options: Mapping[str, str] = {}
+) -> LocalEngine:
     """The engine of ``file:///absolute/directory``, of ``t-TENANT`` in it where a tenant is given.
 
-    Blocking, briefly.  The directory must exist; a tenant's is made.  ``BadInput`` says in one sentence what is wrong.
+    Blocking, briefly.  The directory must exist; a tenant's is made unless ``read_only``, which changes nothing at all.
+    ``BadInput`` says in one sentence what is wrong.
     """
     refuse_options(spec, options)
     directory = _directory_of(spec)
@@ -193,10 +196,11 @@ def open_engine(spec: str, tenant: str | None = None, options: Mapping[str, str]
     try:
         root_fd = os.open(directory, flags)
         if tenant is not None:
-            root_fd = _enter(root_fd, namespace_name(tenant), flags)
+            root_fd = _enter(root_fd, namespace_name(tenant), flags, make=not read_only)
         path = os.path.realpath(directory)
     except FileNotFoundError:
-        raise BadInput(f"{spec}: there is no such directory") from None
+        what = "tenant" if tenant is not None and os.path.isdir(directory) else "directory"
+        raise BadInput(f"{spec}: there is no such {what}") from None
     except NotADirectoryError:
         raise BadInput(f"{spec}: this is no directory") from None
     except OSError as error:
@@ -204,8 +208,9 @@ def open_engine(spec: str, tenant: str | None = None, options: Mapping[str, str]
     if tenant is not None:
         path = os.path.join(path, namespace_name(tenant).encode())
     engine = LocalEngine(root_fd, "file://" + urllib.parse.quote_from_bytes(path))
-    with suppress(OSError):  # a store that cannot be cleaned, a read-only one for example, can still be used
-        clean_leftovers(engine._tree)
+    if not read_only:
+        with suppress(OSError):  # a store that cannot be cleaned, a full one for example, can still be used
+            clean_leftovers(engine._tree)
     return engine
 
 
@@ -216,11 +221,12 @@ def _directory_of(spec: str) -> bytes:
     return urllib.parse.unquote_to_bytes(rest)
 
 
-def _enter(root_fd: int, name: str, flags: int) -> int:
-    """The directory ``name`` inside, made if it is not there; closes ``root_fd``.  A symlink there is refused."""
+def _enter(root_fd: int, name: str, flags: int, *, make: bool) -> int:
+    """The directory ``name`` inside, made if need be; closes ``root_fd``.  A symlink there is refused."""
     try:
-        with suppress(FileExistsError):
-            os.mkdir(name, 0o755, dir_fd=root_fd)
+        if make:
+            with suppress(FileExistsError):
+                os.mkdir(name, 0o755, dir_fd=root_fd)
         return os.open(name, flags | os.O_NOFOLLOW, dir_fd=root_fd)
     finally:
         os.close(root_fd)

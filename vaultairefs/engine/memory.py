@@ -265,7 +265,9 @@ class MemoryEngine:
         return None
 
 
-def open_engine(spec: str, tenant: str | None = None, options: Mapping[str, str] = {}) -> MemoryEngine:
+def open_engine(
+    spec: str, tenant: str | None = None, *, read_only: bool = False, options: Mapping[str, str] = {}
+) -> MemoryEngine:
     """A new, empty engine; text after ``memory:`` only names it."""
     refuse_options(spec, options)
     name = urllib.parse.quote(spec.partition(":")[2], safe="/")

@@ -1,7 +1,7 @@
 """Which engine a SPEC means: by its scheme, through the entry-point group ``vaultairefs.engines``.
 
-An entry point is a factory ``open_engine(spec: str, tenant: str | None, options: Mapping[str, str]) -> Engine``, called
-with the engine's own options; other packages may add schemes.
+An entry point is a factory ``open_engine(spec: str, tenant: str | None, *, read_only: bool, options: Mapping[str, str])
+-> Engine``; other packages may add schemes.
 Our own are known even where no package metadata is installed (a source tree).
 
 Promise: whatever is wrong with a SPEC is a ``BadInput`` in one sentence.
@@ -9,9 +9,9 @@ Promise: whatever is wrong with a SPEC is a ``BadInput`` in one sentence.
 
 import importlib
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from importlib.metadata import entry_points
-from typing import Final
+from typing import Final, Protocol
 
 from vaultairefs.engine.interface import Engine
 from vaultairefs.engine.tenancy import namespace_name
@@ -21,7 +21,13 @@ GROUP: Final = "vaultairefs.engines"
 _OWN: Final = {"file": "vaultairefs.engine.local", "memory": "vaultairefs.engine.memory", "s3": "vaultairefs.engine.s3"}
 _SCHEME: Final = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*):")
 
-Factory = Callable[[str, str | None, Mapping[str, str]], Engine]
+
+class Factory(Protocol):
+    """What an entry point is."""
+
+    def __call__(self, spec: str, tenant: str | None, *, read_only: bool, options: Mapping[str, str]) -> Engine:
+        """See ``open_engine``."""
+        ...
 
 
 def schemes() -> list[str]:
@@ -29,10 +35,14 @@ def schemes() -> list[str]:
     return sorted({*_OWN, *(point.name for point in entry_points(group=GROUP))})
 
 
-def open_engine(spec: str, tenant: str | None = None, options: Mapping[str, str] = {}) -> Engine:
+def open_engine(
+    spec: str, tenant: str | None = None, *, read_only: bool = False, options: Mapping[str, str] = {}
+) -> Engine:
     """The engine for ``spec``, its namespace narrowed to ``tenant`` if given.  Blocking, briefly.
 
-    ``options`` are for the engine: one that means nothing to it is ``BadInput``.
+    ``read_only``: only reading verbs will be called, and opening and closing leave the store as it is, too: no
+    namespace is made, nothing is cleaned up or tried out.  ``options`` are the engine's own; one that means nothing to
+    it is ``BadInput``.
     """
     found = _SCHEME.match(spec)
     if found is None:
@@ -40,7 +50,7 @@ def open_engine(spec: str, tenant: str | None = None, options: Mapping[str, str]
         raise BadInput(f"{spec or 'an empty text'} is no engine: write for example {hint}")
     if tenant is not None:
         namespace_name(tenant)
-    return _factory(found[1].lower())(spec, tenant, options)
+    return _factory(found[1].lower())(spec, tenant, read_only=read_only, options=options)
 
 
 def _factory(scheme: str) -> Factory:

@@ -13,6 +13,7 @@ Promise: the contract of ``interface.py`` for an engine without moves and links,
 import os
 import time
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Final, TypeVar
 
 import trio
@@ -50,9 +51,17 @@ class S3Engine:
     """``Engine`` over one namespace of one bucket."""
 
     def __init__(
-        self, client: S3Client, base: bytes, identity: str, runner: Runner, *, page_entries: int = PAGE_KEYS
+        self,
+        client: S3Client,
+        base: bytes,
+        identity: str,
+        runner: Runner,
+        *,
+        page_entries: int = PAGE_KEYS,
+        read_only: bool = False,
     ) -> None:
         self._identity = identity
+        self._read_only = read_only
         self._client = client
         self._runner = runner
         self._store = S3Store(client, Keys(base), Owner(os.geteuid(), os.getegid()), time.time_ns())
@@ -92,7 +101,8 @@ class S3Engine:
             try:
                 self._find_region()
                 self._store.objects.page(self._store.keys.base, keys_max=1)
-                self._store.rely_on(S3Probe(self._store).run())
+                if not self._read_only:
+                    self._store.rely_on(S3Probe(self._store).run())
             except Refused as refusal:
                 if refusal.operation == "put" and refusal.status == 403:
                     return  # who may only read can still mount; a write will be refused when it comes
@@ -220,11 +230,14 @@ class S3Engine:
         return await self._runner.run(path, operation, work)
 
 
-def open_engine(spec: str, tenant: str | None = None, options: Mapping[str, str] = {}) -> Engine:
+def open_engine(
+    spec: str, tenant: str | None = None, *, read_only: bool = False, options: Mapping[str, str] = {}
+) -> Engine:
     """The engine of ``s3://bucket/prefix``, of ``t-TENANT/`` below it where a tenant is given; of the whole account
     for ``s3://``.
 
-    Blocking, briefly, and without asking the store.  ``BadInput`` says in one sentence what is wrong.
+    ``read_only``: the probe tries nothing out.  Blocking, briefly, and without asking the store.  ``BadInput`` says in
+    one sentence what is wrong.
     """
     parsed = parse(spec, tenant, options)
     session = Session(parsed)
@@ -232,5 +245,5 @@ def open_engine(spec: str, tenant: str | None = None, options: Mapping[str, str]
     runner = Runner(parsed.max_requests)
     identity = f"s3://{parsed.bucket}/{parsed.base.decode()}".rstrip("/") + f" at {session.endpoint}"
     if not parsed.bucket:
-        return S3Account(client, f"s3:// at {session.endpoint}", runner, S3Engine)
-    return S3Engine(client, parsed.base, identity, runner)
+        return S3Account(client, f"s3:// at {session.endpoint}", runner, partial(S3Engine, read_only=read_only))
+    return S3Engine(client, parsed.base, identity, runner, read_only=read_only)

@@ -33,7 +33,7 @@ class Absorber:
         match self._meaning(key, info):
             case Meaning.DISCOVER:
                 discover(self._ledger, container, info)
-            case Meaning.REPLACE:
+            case Meaning.REPLACE if not self._is_written(container, info.name):
                 self._vanish(key)
                 if self._ledger.namespace.child(container, info.name) is None:
                     discover(self._ledger, container, info)
@@ -74,6 +74,12 @@ class Absorber:
         )
         return meaning_of(known, info)
 
+    def _is_written(self, container: Ino, name: bytes) -> bool:
+        """Whether a program may write on: then the flusher keeps both, else what it writes would have no name."""
+        live = self._ledger.namespace.child(container, name)
+        body = self._ledger.buffer.find(live.ino) if live is not None else None
+        return body is not None and body.is_written_on
+
     # Somebody else's change of attributes
 
     def _refresh(self, key: EntryKey, info: EntryInfo) -> None:
@@ -93,6 +99,8 @@ class Absorber:
             if ours.xattrs.get(name) != value:
                 ledger.commit(XattrSet(ref.ino, name, value, theirs.ctime_ns))
         ledger.commit(ArtifactFlushed(ref.ino, key.container, key.name, ref.version, content=False, attributes=True))
+        for witness in ledger.witnesses:
+            witness.attributes_changed(ref.ino)
 
     # Somebody else's removal
 

@@ -1,8 +1,8 @@
 """Learn what the engine holds: list containers when they are used and are not fresh.
 
 Promise: after ``ensure_listed`` the container's live entries are what the engine held at some moment during the call,
-plus everything that is owed.  One listing at a time per container, shared by all who wait for it.  A listing that
-fails, or during which the container itself was moved, changes nothing.
+plus everything that is owed; after ``ensure_known`` that is so of one name.  One listing at a time per container,
+shared by all who wait for it.  A listing that fails, or during which the container itself was moved, changes nothing.
 
 Does not: remove what is owed, or take the absence of a whole container for a deletion: only its parent's listing
 can say that.
@@ -31,6 +31,11 @@ _ATTEMPTS_MAX: Final = 50
 
 _ENTRIES_AT_ONCE: Final = 200
 """Entries taken over before other tasks get their turn: a few milliseconds."""
+
+
+LISTING_SECONDS_MIN: Final = 1.0
+"""Where listings stay fresh for less than this, one name is looked at alone: a program that makes n files would have
+their container listed n times, and that costs n² in all."""
 
 
 class _Listing:
@@ -85,6 +90,43 @@ class Discovery:
                 raise running.error
             if ino in self._listed:
                 return
+
+    async def ensure_known(self, container: Ino, name: bytes) -> None:
+        """Make one name of the container fresh, by a listing only where that pays or is needed.
+
+        Errors like ``ensure_listed``.
+        """
+        unmet = container == ROOT and ROOT not in self._listed
+        if unmet or self._ttl_seconds >= LISTING_SECONDS_MIN or not await self._look(EntryKey(container, name)):
+            await self.ensure_listed(container)
+
+    async def _look(self, key: EntryKey) -> bool:
+        """Take over what the engine holds at the name; False where only a listing can tell.
+
+        That is so of a name that is gone: its container may be gone with it.
+        """
+        backlog = self._ledger.backlog
+        chain = chain_of(backlog, key.container)
+        path = container_path(backlog, key.container, self._engine.staging_path)
+        if key in backlog.owed_names or chain is None or path is None:
+            return True
+        if self._is_moving(chain):
+            return False
+        with backlog.watch(key.container) as touched:
+            try:
+                info = await self._engine.stat(EntryPath(path, key.name))
+            except NotFound:
+                info = None
+            except NotAContainer:
+                return False
+        if chain_of(backlog, key.container) != chain or self._is_moving(chain):
+            return False
+        if key.name in touched:
+            return True
+        if info is None:
+            return backlog.stored(key) is None
+        self._absorber.absorb(key.container, info)
+        return True
 
     async def _lead(self, ino: Ino) -> None:
         listing = self._running[ino] = _Listing()

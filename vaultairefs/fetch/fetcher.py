@@ -68,6 +68,7 @@ class Fetcher:
         ``Stale``: the version that the body begins from is gone.  ``Unavailable`` and other engine errors,
         ``OutOfSpace``.
         """
+        may_leave = True
         while (gap := self._next_gap(ino, offset, length)) is not None:
             running = self._overlapping(ino, gap.offset, gap.offset + 1)
             if running is not None:
@@ -75,7 +76,8 @@ class Fetcher:
                 continue
             body = self._ledger.begin_body(ino)
             end = self._read_ahead(ino).end_of(gap.offset, gap.end, body.base_size)
-            await self._fetch(ino, self._free_part(ino, body, gap.offset, end))
+            await self._fetch(ino, self._free_part(ino, body, gap.offset, end), may_leave=may_leave)
+            may_leave = False  # else one part of the range would make room for the other, for ever
 
     async def complete(self, ino: Ino) -> None:
         """Make every byte local.  Errors as ``ensure``."""
@@ -144,7 +146,7 @@ class Fetcher:
         except VaultaireError as error:
             failures.append(error)
 
-    async def _fetch(self, ino: Ino, wanted: Extent, *, may_leave: bool = True) -> None:
+    async def _fetch(self, ino: Ino, wanted: Extent, *, may_leave: bool) -> None:
         """Fetch one extent, following the file when the flusher moves it or gives its version another name."""
         with self._announced(ino, wanted):
             await self._make_room(ino, wanted.length, may_leave=may_leave)
@@ -233,16 +235,17 @@ class Fetcher:
         buffer, commit = self._ledger.buffer, self._ledger.commit
         if buffer.has_room(length):
             return
-        for clean in buffer.evictable(length):
+        for clean in buffer.evictable(max(length, buffer.eviction_bytes)):
             if clean != ino and clean not in self._windows:
                 commit(BodyEvicted(clean))
+        # What left takes its room until its record is durable.
+        await self._ledger.sync()
         if may_leave and not buffer.has_room(length):
             body = buffer.find(ino)
             is_large = body is not None and body.phase is Phase.CLOSED and not body.unflushed
             if is_large and len(self._windows[ino]) == 1 and ino in buffer.evictable(buffer.used_bytes + length):
                 commit(BodyEvicted(ino))
-        # What left takes its room until its record is durable.
-        await self._ledger.sync()
+                await self._ledger.sync()
 
     @contextmanager
     def _announced(self, ino: Ino, extent: Extent) -> Iterator[None]:

@@ -14,7 +14,7 @@ from vaultairefs.ledger.arrivals import discover
 from vaultairefs.model.changes import ArtifactConflicted, ArtifactDeleted, EntryVanished, StepBegun
 from vaultairefs.model.errors import Conflict
 from vaultairefs.model.names import NAME_BYTES_MAX
-from vaultairefs.model.values import EntryKey, Ino, Kind
+from vaultairefs.model.values import ABSENT, ROOT, STAGING, EntryKey, Ino, Kind
 
 KEEP_BOTH: Final = "keep-both"
 OVERWRITE: Final = "overwrite"
@@ -35,7 +35,7 @@ class Conflicts:
         if live is None or key not in live.refs:
             self._accept(key, theirs)
             return
-        if step.verb == "set_attributes" and not desk.ledger.backlog.owes_content(step.ino):
+        if step.verb == "set_attributes" and not self._may_have_newer_bytes(step.ino):
             self._take_theirs(step.ino, key, theirs)
             return
         replaceable = theirs.attributes.kind is not Kind.CONTAINER and live.kind is not Kind.CONTAINER
@@ -46,6 +46,11 @@ class Conflicts:
             desk.overrides[key] = theirs.version
             return
         self._keep_both(step.ino, key, theirs)
+
+    def _may_have_newer_bytes(self, ino: Ino) -> bool:
+        """Whether there are bytes that only we have, or will be from a program that writes on."""
+        body = self._desk.ledger.buffer.find(ino)
+        return self._desk.ledger.backlog.owes_content(ino) or (body is not None and body.is_written_on)
 
     async def on_deletion(self, one: Doomed) -> None:
         """Programs removed a name that holds another version than ours now."""
@@ -72,8 +77,19 @@ class Conflicts:
             return
         if theirs is None:
             desk.ledger.commit(ArtifactDeleted(step.ino, *step.key))
+        elif step.key.container == STAGING:
+            await self._bring_back(step, theirs)
         else:
             self._accept(step.key, theirs)
+
+    async def _bring_back(self, step: DeleteContainer, theirs: EntryInfo) -> None:
+        """What somebody else put into a container of ours before it was parked must not stay out of sight."""
+        desk = self._desk
+        key = EntryKey(ROOT, self._free_name(EntryKey(ROOT, b"removed")))
+        await desk.engine.move(desk.path(step.key), desk.path(key), version=theirs.version, expected=ABSENT)
+        desk.ledger.commit(ArtifactDeleted(step.ino, *step.key))
+        discover(desk.ledger, ROOT, theirs._replace(name=key.name))
+        self._count(key, step.ino)
 
     def _accept(self, key: EntryKey, theirs: EntryInfo) -> None:
         """Ours is not wanted at this name any more: forget it, and show theirs if the name is free."""

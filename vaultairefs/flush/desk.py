@@ -127,7 +127,6 @@ class Desk:
         source: EntryKey = NOWHERE,
     ) -> None:
         """Journal that the engine may change at ``key`` from now on."""
-        self.tally.requests[verb] += 1
         self.ledger.commit(StepBegun(ino, key.container, key.name, verb, version, token, source.container, source.name))
 
     def end(self, key: EntryKey) -> None:
@@ -187,7 +186,6 @@ class Desk:
 
     async def look(self, path: EntryPath) -> EntryInfo | None:
         """What the engine holds at a path, None for nothing."""
-        self.tally.requests["stat"] += 1
         try:
             return await self.engine.stat(path)
         except (NotFound, NotAContainer):

@@ -49,6 +49,12 @@ class Failures:
         delay = min(_DELAY_SECONDS_MIN * 2.0 ** min(failure.attempts - 1, 10), _DELAY_SECONDS_MAX)
         failure.next_try = self._clock() + delay * self._jitter()
 
+    def hurry(self) -> None:
+        """Somebody insists: what waits for its next try has it now."""
+        now = self._clock()
+        for failure in self._failures.values():
+            failure.next_try = min(failure.next_try, now)
+
     def clear(self, item: Item) -> None:
         """It worked, or is no longer wanted."""
         self._failures.pop(item, None)

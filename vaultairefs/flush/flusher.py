@@ -86,6 +86,7 @@ class Flusher:
 
         ``DeviceFailed``/``ReadOnly`` where the ledger refuses every change: the next life goes on.
         """
+        self._desk.failures.hurry()
         with trio.CancelScope(deadline=math.inf if deadline is None else deadline), self._urgency.everything():
             await self._until(self._is_idle)
 
@@ -97,6 +98,7 @@ class Flusher:
         inode = self._ledger.namespace.find(ino)
         if inode is None:
             return
+        self._desk.failures.hurry()
         generation, started = inode.content_generation, self._desk.clock()
         try:
             with self._urgency.one(ino):
@@ -124,7 +126,6 @@ class Flusher:
             conflicts=tally.conflicts,
             inflight_bytes=self._desk.budget.used_bytes,
             bytes_uploaded=tally.bytes_uploaded,
-            requests=dict(tally.requests),
         )
 
     # Waiting

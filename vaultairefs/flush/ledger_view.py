@@ -67,7 +67,8 @@ class LedgerView:
         inode = self._namespace.find(ino)
         if inode is not None:
             return inode.children is not None
-        if ino not in self._desk.removed_containers and self._backlog.stored_children(ino):
+        holds = self._backlog.doubts.below(ino) or self._backlog.stored_children(ino)
+        if holds and ino not in self._desk.removed_containers:
             self._desk.removed_containers.add(ino)  # remembered for when it has been emptied
         return ino in self._desk.removed_containers
 

@@ -240,6 +240,8 @@ class Passes:
         self._arrived = trio.Event()
 
     def _decide(self, item: Item) -> Decision:
+        if self._desk.failures.waits(item):
+            return Wait("its last try failed")
         try:
             return self._choose(item)
         except Exception as error:  # a defect must not keep everything behind this item from being looked at

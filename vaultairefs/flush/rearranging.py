@@ -87,7 +87,6 @@ class Rearranger:
         deletions = [Deletion(desk.path(one.key), desk.expected(one.key, one.version)) for one in doomed]
         failed: list[tuple[Doomed, VaultaireError]] = []
         with desk.working_on([one.key for one in doomed]), self._open_bodies_kept(doomed):
-            desk.tally.requests["delete"] += 1
             answers = await desk.engine.delete(deletions)
             for one, error in zip(doomed, answers, strict=True):
                 if error is None:
@@ -116,11 +115,11 @@ class Rearranger:
         self._desk.disturb(one.key.container)
 
     async def _delete_otherwise(self, one: Doomed, error: VaultaireError) -> None:
-        """A deletion that was refused: a container whose kind was forgotten, somebody else's version, or a failure."""
+        """A deletion that was refused: a container, which nobody remembered, somebody else's version, or a failure."""
         desk = self._desk
         try:
             if isinstance(error, IsAContainer):
-                await self._delete_container(DeleteContainer(one.ino, one.key))
+                desk.removed_containers.add(one.ino)  # so it is emptied first, and what is in doubt below it settled
             elif isinstance(error, Conflict):
                 with desk.working_on([one.key]):
                     await self._conflicts.on_deletion(one)
@@ -133,7 +132,6 @@ class Rearranger:
         desk = self._desk
         path = desk.path(step.key)
         with desk.working_on([step.key], [step.ino]):
-            desk.tally.requests["delete_container"] += 1
             try:
                 await desk.engine.delete_container(path.joined)
             except ContainerNotEmpty:

@@ -8,7 +8,7 @@ from vaultairefs.flush.desk import Desk, Sent
 from vaultairefs.flush.rearranging import same_attributes
 from vaultairefs.flush.steps import Put, SetAttributes
 from vaultairefs.flush.uploading import Uploader
-from vaultairefs.model.changes import ArtifactDeleted, ArtifactFlushed, EntryVanished
+from vaultairefs.model.changes import ArtifactFlushed, EntryVanished
 from vaultairefs.model.errors import Stale
 from vaultairefs.model.values import ABSENT, EntryKey, Ino, Kind, Version
 from vaultairefs.namespace import Inode
@@ -73,10 +73,8 @@ class Sender:
                 body = desk.ledger.buffer.find(ino)
                 if body is not None and (body.dirty or body.complete):
                     raise
-                for key in inode.refs:
+                for key in inode.refs:  # none left where programs removed it meanwhile
                     desk.ledger.commit(EntryVanished(ino, *key))
-                for key in desk.ledger.backlog.refs_of(ino):
-                    desk.ledger.commit(ArtifactDeleted(ino, *key))
 
     async def _put_small(self, step: Put, inode: Inode) -> tuple[Sent | None, Version]:
         """One request with all bytes, which are read in the same moment as everything else."""
@@ -99,6 +97,7 @@ class Sender:
         desk, ino, key = self._desk, step.ino, step.key
         content = inode.content_generation == snapshot.generation
         attributes = content and same_attributes(inode.attributes(), snapshot.attributes)
+        desk.disturb(key.container)  # first: a crash behind the next record would leave the container's times wrong
         if content and not attributes:
             # The bytes are current, the attributes are not: they stay owed.
             desk.ledger.commit(ArtifactFlushed(ino, *key, version, content=True, attributes=False, size=snapshot.size))
@@ -110,7 +109,6 @@ class Sender:
             )
         desk.overrides.pop(key, None)
         desk.sent.pop(key, None)
-        desk.disturb(key.container)
         if ino in desk.awaited:
             desk.flushed_generation[ino] = snapshot.generation
         if content:

@@ -202,9 +202,10 @@ class Settler:
         assert target is not None
         desk.overrides.pop(key, None)
         inode = desk.ledger.namespace.find(step.ino)
+        desk.disturb(key.container)
         if step.verb == "move":
-            commit(ArtifactMoved(step.ino, *source, *key))
             desk.disturb(source.container)
+            commit(ArtifactMoved(step.ino, *source, *key))
         elif step.verb == "set_attributes":
             commit(ArtifactFlushed(step.ino, *key, target.version, content=False, attributes=True))
             if inode is not None and seen.wanted is not None and not same_attributes(seen.wanted, target.attributes):
@@ -220,7 +221,6 @@ class Settler:
                     step.ino, *key, target.version, content=content, attributes=attributes, size=target.size
                 )
             )
-        desk.disturb(key.container)
 
     async def _move_theirs(
         self, step: StepBegun, source: EntryKey, theirs: EntryInfo, path: EntryPath, seen: Evidence
@@ -234,7 +234,6 @@ class Settler:
             desk.end(key)
             return
         expected = desk.expected(key, seen.row.version if seen.row is not None else ABSENT)
-        desk.tally.requests["move"] += 1
         await desk.engine.move(origin, path, version=theirs.version, expected=expected)
         desk.ledger.commit(ArtifactMoved(step.ino, *source, *key))
         self._replace(key, theirs._replace(name=key.name))

@@ -1,7 +1,5 @@
 """Counts of what the flusher did, for ``status`` and for programs that wait."""
 
-from collections import Counter
-
 import msgspec
 
 
@@ -13,7 +11,6 @@ class FlushStatus(msgspec.Struct, frozen=True):
     conflicts: int
     inflight_bytes: int
     bytes_uploaded: int
-    requests: dict[str, int]
 
 
 class Progress(msgspec.Struct, frozen=True):
@@ -30,4 +27,3 @@ class Tally:
         self.flushed_artifacts = 0
         self.conflicts = 0
         self.bytes_uploaded = 0
-        self.requests: Counter[str] = Counter()

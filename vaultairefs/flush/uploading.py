@@ -118,7 +118,6 @@ class Uploader:
             try:
                 async with desk.budget.taken(part):
                     check()
-                    desk.tally.requests["put_chunk"] += 1
                     receipts[number] = await desk.engine.put_chunk(upload, number, offset, descriptor, part)
             except Corrupt as error:
                 failures.append(_why_short(error, check))

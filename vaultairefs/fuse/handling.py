@@ -16,6 +16,7 @@ import structlog
 
 from vaultairefs.fuse import encoding, errno_map
 from vaultairefs.fuse.callers import Callers
+from vaultairefs.fuse.telling import Teller
 from vaultairefs.model import context
 from vaultairefs.model.context import NOBODY
 from vaultairefs.model.errors import VaultaireError
@@ -26,7 +27,10 @@ _log: Final = structlog.get_logger(__name__)
 
 
 class HandlerBase(pyfuse3.Operations):
-    """The volume, how long the kernel may believe an answer, and which files it holds open."""
+    """The volume, how long the kernel may believe an answer, and which files it holds open.
+
+    ``under_way`` counts calls that may hold the kernel's lock of a directory.
+    """
 
     def __init__(self, volume: Volume, *, tenant: str = "", ttl_seconds: float = 60.0) -> None:
         super().__init__()
@@ -34,6 +38,8 @@ class HandlerBase(pyfuse3.Operations):
         self._ttl_seconds = ttl_seconds
         self._callers = Callers(tenant)
         self._open_files: set[int] = set()
+        self.under_way = 0
+        self.teller = Teller(volume.inodes.knows, lambda: self.under_way == 0)
 
     def _entry(self, inode: Inode) -> pyfuse3.EntryAttributes:
         return encoding.entry_attributes(inode, self._volume.inodes.blocks(inode), self._ttl_seconds)
@@ -50,11 +56,14 @@ def for_caller(handler: Handler[Host, Parameters, Answer]) -> Handler[Host, Para
 
     @functools.wraps(handler)
     async def wrapped(self: Host, /, *args: Parameters.args, **named: Parameters.kwargs) -> Answer:
+        self.under_way += 1
         try:
             context.enter(self._callers.context(cast(pyfuse3.RequestContext, args[-1])))
             return await handler(self, *args, **named)
         except Exception as error:
             raise answer_for(error, handler) from None
+        finally:
+            self.under_way -= 1
 
     return wrapped
 

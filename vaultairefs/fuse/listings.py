@@ -24,7 +24,12 @@ class ListingHandlers(HandlerBase):
 
     @for_handle
     async def readdir(self, fh: FileHandleT, start_id: int, token: ReaddirToken) -> None:
-        for name, inode, next_offset in await self._volume.listings.readdir(fh, start_id):
+        self.under_way += 1
+        try:
+            rows = await self._volume.listings.readdir(fh, start_id)
+        finally:
+            self.under_way -= 1
+        for name, inode, next_offset in rows:
             if not pyfuse3.readdir_reply(token, name, self._entry(inode), next_offset):
                 break
             if name not in _DOTS:

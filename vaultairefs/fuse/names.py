@@ -36,12 +36,14 @@ class NameHandlers(HandlerBase):
             return self._entry(await self._volume.tree.lookup(Ino(parent_inode), name))
         except NotFound:
             # An entry without an inode, unlike ENOENT, is an answer that the kernel may keep.
+            self.teller.told_free(Ino(parent_inode))
             return encoding.free_name(self._ttl_seconds)
 
     async def forget(self, inode_list: Sequence[tuple[InodeT, int]]) -> None:
         """The kernel dropped inodes; it takes no answer, so nothing may be raised."""
         try:
             self._volume.inodes.forget([(Ino(inode), count) for inode, count in inode_list])
+            self.teller.forgotten([Ino(inode) for inode, _ in inode_list])
         except Exception as error:
             _log.error("a handler failed unexpectedly", handler="forget", exc_info=error)
 

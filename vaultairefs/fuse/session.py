@@ -40,10 +40,12 @@ async def serve(
     adapter = Adapter(volume, tenant=tenant, ttl_seconds=options.ttl_seconds)
     descriptor = _connect(adapter, path, options)
     device = _device(path)
+    volume.ledger.witnesses.append(adapter.teller)
     try:
         with waiting.installed(descriptor):
-            await _answer(adapter, path, on_ready)
+            await _answer(adapter, path, descriptor, on_ready)
     finally:
+        volume.ledger.witnesses.remove(adapter.teller)
         # The connection goes first: an unmount that asks a server which no longer answers would never return.
         pyfuse3.close(unmount=False)
         if device is not None and _device(path) == device:
@@ -52,7 +54,7 @@ async def serve(
             await adapter.release_all()
 
 
-async def _answer(adapter: Adapter, path: str, on_ready: Callable[[], None]) -> None:
+async def _answer(adapter: Adapter, path: str, descriptor: int, on_ready: Callable[[], None]) -> None:
     async with trio.open_nursery() as nursery:
 
         async def requests() -> None:
@@ -60,6 +62,7 @@ async def _answer(adapter: Adapter, path: str, on_ready: Callable[[], None]) -> 
             nursery.cancel_scope.cancel()
 
         nursery.start_soon(requests)
+        nursery.start_soon(adapter.teller.run, descriptor)
         await adapter.initialised.wait()
         mounting.raise_read_ahead(path)
         on_ready()

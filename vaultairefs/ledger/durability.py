@@ -9,6 +9,7 @@ import trio
 from vaultairefs.events import EventLog
 from vaultairefs.journal import Journal
 from vaultairefs.ledger import checkpoint
+from vaultairefs.ledger.chores import Chore
 from vaultairefs.ledger.group_commit import GroupCommit
 from vaultairefs.ledger.rooms import Rooms
 from vaultairefs.model.changes import BodySynced, Change
@@ -85,21 +86,31 @@ class Durability:
     async def run(self) -> None:
         """Background work until cancelled: sync every 5 s, checkpoints, graveyard, event compaction.
 
-        After a failure it only waits: ``refusal`` tells everybody who asks for a change.
+        A failure of one does not hold up the others.  After a failed sync it only waits: ``refusal`` tells everybody
+        who asks for a change.
         """
+        chores = (
+            Chore("sync", self._sync_and_bury, patient=False),
+            Chore("checkpoint", self._checkpoint_if_long, patient=True),
+            Chore("events", self._tidy_events, patient=True),
+        )
         while True:
             await trio.sleep(SYNC_SECONDS)
-            if self.refusal is not None:
-                continue
-            try:
-                await self.sync()
-                await self._bury(Sequence(self._group.through))
-                if self._journal.size_bytes > self._checkpoint_bytes:
-                    await self.checkpoint()
-                await trio.to_thread.run_sync(self.events.sync)
-                await trio.to_thread.run_sync(self.events.compact)
-            except VaultaireError as error:
-                _log.error("background work of the ledger failed", error=str(error))
+            for chore in chores:
+                if self.refusal is None:
+                    await chore.attempt()
+
+    async def _sync_and_bury(self) -> None:
+        await self.sync()
+        await self._bury(Sequence(self._group.through))
+
+    async def _checkpoint_if_long(self) -> None:
+        if self._journal.size_bytes > self._checkpoint_bytes:
+            await self.checkpoint()
+
+    async def _tidy_events(self) -> None:
+        await trio.to_thread.run_sync(self.events.sync)
+        await trio.to_thread.run_sync(self.events.compact)
 
     async def close(self) -> None:
         """Sync and checkpoint; nothing may be committed afterwards."""

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any, Final
 
 import msgspec
@@ -14,8 +15,9 @@ from vaultairefs.events import EventLog
 from vaultairefs.journal import Journal, JournalEntry
 from vaultairefs.ledger import fingerprint
 from vaultairefs.ledger.durability import Durability
-from vaultairefs.ledger.recovery import Recovery, body_report_name
-from vaultairefs.ledger.rooms import Rooms
+from vaultairefs.ledger.opening import recover
+from vaultairefs.ledger.recovery import Recovery
+from vaultairefs.ledger.witness import Witness, announce
 from vaultairefs.model.changes import (
     NO_INO,
     ArtifactFlushed,
@@ -24,12 +26,12 @@ from vaultairefs.model.changes import (
     Change,
     EntryRenamed,
     ExtentsFetched,
+    ExtentsWritten,
     Truncated,
 )
 from vaultairefs.model.context import current
 from vaultairefs.model.errors import ReadOnly, Stale, VaultaireError
-from vaultairefs.model.values import Attributes, Ino, Kind, Sequence
-from vaultairefs.namespace import Namespace
+from vaultairefs.model.values import Ino, Kind, Sequence
 
 _log: Final = structlog.get_logger()
 
@@ -37,7 +39,8 @@ _log: Final = structlog.get_logger()
 class Ledger(Durability):
     """The state of a volume.  ``namespace``, ``buffer``, ``backlog`` are read freely and changed only through here.
 
-    ``events`` is the event log, ``recovered`` says what ``open`` replayed.
+    ``events`` is the event log, ``recovered`` says what ``open`` replayed, ``witnesses`` are told of what no program
+    asked for.
     Invariant: a change is posted exactly when it is in the journal.
     """
 
@@ -56,6 +59,7 @@ class Ledger(Durability):
         self.buffer = recovery.rooms.buffer
         self.backlog = recovery.rooms.backlog
         self.recovered = recovery.report
+        self.witnesses: list[Witness] = []
 
     @classmethod
     async def open(
@@ -76,35 +80,18 @@ class Ledger(Durability):
         new root container; the journal is checkpointed when it passes ``checkpoint_bytes``.  ``BadInput`` for a newer
         format, ``OutOfSpace`` when there is no room to recover.
         """
-        boot = state.machine.boot_id
-        now = clock()
-        journal = Journal(state.path / "journal", boot=boot, quarantine=state.quarantine)
-
-        def make_rooms() -> Rooms:
-            uid, gid = root_owner
-            born = clock_ns()
-            return Rooms(
-                Namespace(Attributes(Kind.CONTAINER, 0o755, uid, gid, born, born, born)),
-                bodies=state.path / "bodies",
-                buffer_size=buffer_size,
-                # Recovery works in a thread, where trio's clock cannot be read.
-                clock=lambda: now,
-                on_failure=lambda body, error: _report_body(state, body, error),
-            )
-
-        def recover() -> tuple[Recovery, EventLog]:
-            events = EventLog(
-                state.path / "events",
+        journal, events, recovery = await trio.to_thread.run_sync(
+            partial(
+                recover,
+                state,
                 tenant=tenant,
-                mount=mount or state.mount_id,
-                boot=boot,
-                quarantine=state.quarantine,
+                mount=mount,
+                clock_ns=clock_ns,
+                now=clock(),
+                root_owner=root_owner,
+                buffer_size=buffer_size,
             )
-            recovery = Recovery(state, journal, events, make_rooms, clock_ns)
-            recovery.run()
-            return recovery, events
-
-        recovery, events = await trio.to_thread.run_sync(recover)
+        )
         recovery.rooms.backlog.clock = clock
         ledger = cls(journal, events, recovery, checkpoint_bytes=checkpoint_bytes)
         if recovery.needs_checkpoint:
@@ -127,9 +114,16 @@ class Ledger(Durability):
         rooms.check(change)
         asked = current()
         sequence = Sequence(self._sequence + 1)
-        self._journal.append(
-            JournalEntry(sequence, self._clock_ns(), asked.operation_id, asked.operation, asked.pid, asked.uid, change)
+        entry = JournalEntry(
+            sequence, self._clock_ns(), asked.operation_id, asked.operation, asked.pid, asked.uid, change
         )
+        try:
+            self._journal.append(entry)
+        except VaultaireError:
+            if isinstance(change, ExtentsWritten):
+                # The bytes are in the file already, and must not show up in a hole that is made there later.
+                self.buffer.cut_back(change.ino)
+            raise
         self._sequence = sequence
         try:
             rooms.post(sequence, change)
@@ -140,6 +134,8 @@ class Ledger(Durability):
         if type(change) is EntryRenamed and change.replaced != NO_INO:
             # Not safe before the bytes behind both names are.
             self._renamed_over |= {change.ino, change.replaced} if change.exchange else {change.ino}
+        elif self.witnesses:
+            announce(self.witnesses, change)
         return sequence
 
     def note_write(self, ino: Ino, offset: int, length: int, time_ns: int) -> None:
@@ -230,9 +226,3 @@ _PREPARATIONS: Final[dict[type, Callable[[Ledger, Any], Any]]] = {
     ArtifactFlushed: _prepare_flushed,
     BodyOpened: _prepare_opened,
 }
-
-
-def _report_body(state: StateDirectory, body: Body, error: VaultaireError) -> None:
-    """A body whose fdatasync failed: later lives refuse it, too."""
-    reason = f"inode {body.ino}: fdatasync failed, its bytes may be lost: {error}"
-    state.quarantine(body_report_name(body), b"", reason)

@@ -73,7 +73,7 @@ class Recovery:
         self._checkpoint: checkpoint.Checkpoint | None = None
         self._payload = b""
         self._spent = False
-        self._truncated: set[Ino] = set()
+        self._misfits: set[Ino] = set()
         self._written: dict[Ino, list[salvage.Written]] = {}
 
     def run(self) -> None:
@@ -85,7 +85,7 @@ class Recovery:
         self._settle_files()
         if self.report.power_was_cut:
             self._salvage()
-        self._fit_truncated()
+        self._fit_lengths()
         self._close_open()
         self._complete_events(replayed)
         self.report.damage += [*self._journal.damage, *self._events.damage]
@@ -111,7 +111,7 @@ class Recovery:
         self.rooms = self._make_rooms()
         self.rooms.buffer.replaying = True
         self.sequence = start
-        self._truncated.clear()
+        self._misfits.clear()
         self._written.clear()
         if self._checkpoint is not None:
             # Posting changes the inodes in place, so a second try decodes them again.
@@ -175,7 +175,7 @@ class Recovery:
         elif isinstance(change, BodySynced) and not change.extents:
             self._written.pop(change.ino, None)
         elif isinstance(change, Truncated):
-            self._truncated.add(change.ino)
+            self._misfits.add(change.ino)
 
     def _is_unsafe(self, change: Change) -> bool:
         """Whether a provisional rename puts bytes over a name that nobody synced."""
@@ -199,10 +199,12 @@ class Recovery:
         buffer = self.rooms.buffer
         buffer.graveyard.clear()
         reasons = "; ".join(self._journal.damage + self.report.damage)
-        for ino, body_id, allocated in list(buffer.files.scan()):
+        for ino, body_id, allocated, length in list(buffer.files.scan()):
             body = buffer.find(ino)
             if body is not None and body.phase is not Phase.ABSENT and body.body_id == body_id:
                 body.allocated = allocated
+                if length > body.size:
+                    self._misfits.add(ino)
             elif reasons and allocated:
                 path = buffer.files.path(ino, body_id)
                 self._state.quarantine(f"body-{ino:x}-{body_id:x}", path, reasons)
@@ -243,10 +245,10 @@ class Recovery:
         elif length > body.size:
             self.rooms.buffer.truncate_file(body.ino, body.size)
 
-    def _fit_truncated(self) -> None:
-        """A crash right behind ``Truncated`` left the file's length as it was; where a writer is known to have been
-        at work since, its length is the truth."""
-        for ino in self._truncated:
+    def _fit_lengths(self) -> None:
+        """A crash right behind ``Truncated``, or between a write and its record, left the file's length as it was;
+        where a writer is known to have been at work since, its length is the truth."""
+        for ino in self._misfits:
             body = self.rooms.buffer.find(ino)
             if body is None or body.phase is not Phase.CLOSED or body.failed:
                 continue

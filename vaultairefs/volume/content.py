@@ -7,8 +7,10 @@ waits while the bytes are local and there is room.
 Does not: know handles or events.
 """
 
+import contextlib
 import stat
 import zlib
+from collections.abc import Iterator
 from typing import Final
 
 import trio
@@ -16,7 +18,7 @@ import trio
 from vaultairefs.buffer import Phase
 from vaultairefs.model.changes import AttributesSet, BodyEvicted, BodyOpened, ExtentsWritten, Truncated, XattrSet
 from vaultairefs.model.context import OperationContext
-from vaultairefs.model.errors import OutOfSpace, TimedOut, TooLarge
+from vaultairefs.model.errors import OutOfSpace, Stale, TimedOut, TooLarge
 from vaultairefs.model.values import Ino
 from vaultairefs.namespace import Inode
 from vaultairefs.volume import privileges
@@ -59,10 +61,15 @@ class Content:
         return core.buffer.read(inode.ino, offset, length), local
 
     async def write(self, inode: Inode, offset: int, data: bytes, writer: OperationContext) -> None:
-        """All of ``data`` at ``offset``.  ``TooLarge``, ``OutOfSpace``, ``DeviceFailed``."""
+        """All of ``data`` at ``offset``.  ``TooLarge``, ``OutOfSpace``, ``DeviceFailed``.
+
+        ``Stale`` when somebody else took the file's name and its other bytes away in the engine.
+        """
         core, ino, length = self._core, inode.ino, len(data)
         if offset + length > FILE_BYTES_MAX:
             raise TooLarge
+        if not length:
+            return
         if not core.buffer.has_room(length):
             await self._make_room(length)
         body = core.buffer.find(ino)
@@ -73,6 +80,8 @@ class Content:
             self.drop_privileges(inode, writer)
         now_ns = core.clock_ns()
         if not body.complete:
+            if not inode.nlink and not core.ledger.backlog.refs_of(ino):
+                raise Stale("the file was replaced or removed in the engine")
             core.buffer.write(ino, offset, data)
             core.ledger.commit(ExtentsWritten(ino, offset, length, zlib.crc32(data), now_ns))
             return
@@ -104,11 +113,23 @@ class Content:
         if body is not None and body.phase is not Phase.ABSENT:
             await core.ledger.sync_body(inode.ino)
         await core.ledger.sync()
-        if level is SyncLevel.STORED and inode.nlink:
-            with trio.move_on_after(STORED_SECONDS) as scope:
+        if level is SyncLevel.STORED and inode.nlink and not core.read_only:
+            with _deadline():
                 await core.flusher.flush(inode.ino)
-            if scope.cancelled_caught:
-                raise TimedOut("the engine did not take the file in time; it is kept and will go on being flushed")
+        return level.value
+
+    async def sync_names(self, container: Inode) -> str:
+        """Make the names in a container safe at the mount's level; returns the level's name.  Errors as ``sync``."""
+        core, level, owed = self._core, self._core.sync_level, self._core.ledger.backlog.owed_names
+        if level is SyncLevel.BUFFERED:
+            return level.value
+        await core.ledger.sync()
+        if level is SyncLevel.STORED and container.nlink and not core.read_only:
+            waiting = {key for key in owed if key.container == container.ino}
+            with _deadline():
+                await core.flusher.flush(container.ino)
+                while not waiting.isdisjoint(owed):
+                    await core.flusher.flush_some()
         return level.value
 
     def level_of(self, inode: Inode) -> SyncLevel:
@@ -141,7 +162,7 @@ class Content:
         core = self._core
         with trio.move_on_after(ROOM_SECONDS):
             while True:
-                for ino in core.buffer.evictable(length):
+                for ino in core.buffer.evictable(max(length, core.buffer.eviction_bytes)):
                     core.ledger.commit(BodyEvicted(ino))
                 # The files of evicted bodies go once the record of it is safe.
                 await core.ledger.sync()
@@ -152,3 +173,12 @@ class Content:
                 if not core.buffer.evictable(1):
                     await trio.sleep(FLUSH_SECONDS)
         raise OutOfSpace("the buffer is full and the engine did not take enough of it in time")
+
+
+@contextlib.contextmanager
+def _deadline() -> Iterator[None]:
+    """Give the engine ``STORED_SECONDS``; ``TimedOut`` after that."""
+    with trio.move_on_after(STORED_SECONDS) as scope:
+        yield
+    if scope.cancelled_caught:
+        raise TimedOut("the engine did not take everything in time; it is kept and will go on being flushed")

@@ -76,6 +76,15 @@ class Core:
             await self.discovery.ensure_listed(ino)
         return inode
 
+    async def _knowing(self, parent: Ino, name: bytes) -> Inode:
+        """A container of which the one name is known and fresh; otherwise like ``container``."""
+        inode = self.namespace.get(parent)
+        if inode.children is None:
+            raise NotAContainer(container=self.path_or_nothing(inode))
+        if inode.nlink and not self.discovery.is_fresh(parent):
+            await self.discovery.ensure_known(parent, name)
+        return inode
+
     async def home(self, parent: Ino, name: bytes) -> Inode:
         """The container for a new entry ``name``: ``ReadOnly``, ``NameTooLong``, ``NotFound`` when it was removed.
 
@@ -83,7 +92,7 @@ class Core:
         """
         self.check_writable()
         check_name(name)
-        home = await self.container(parent)
+        home = await self._knowing(parent, name)
         if not home.nlink:
             raise NotFound("the container was removed", artifact=name)
         return home
@@ -92,7 +101,7 @@ class Core:
         """The existing entry ``name``: ``NotFound``, ``NameTooLong``, ``NotAContainer``."""
         if len(name) > NAME_BYTES_MAX:
             raise NameTooLong(artifact=name)
-        await self.container(parent)
+        await self._knowing(parent, name)
         found = self.namespace.child(parent, name)
         if found is None:
             raise NotFound(artifact=name)

@@ -189,10 +189,12 @@ class Files:
         core, opened = self._core, self._open.pop(handle)
         ino = opened.inode.ino
         body = core.buffer.let_go(ino, writing=opened.writable)
-        if not body.writers and body.phase is Phase.OPEN:
-            core.ledger.commit(core.ledger.body_closed(ino))
-        if not body.handles:
-            core.lives.bury(ino)
+        try:
+            if not body.writers and body.phase is Phase.OPEN:
+                core.ledger.commit(core.ledger.body_closed(ino))
+        finally:
+            if not body.handles:
+                core.lives.bury(ino)
 
     async def _read(self, handle: int, offset: int, length: int) -> tuple[bytes, bool]:
         opened = self._opened(handle)

@@ -98,6 +98,10 @@ class Inodes:
         """Count lookups that the adapter itself gave to the kernel (readdirplus)."""
         self._core.lives.remember(ino, count)
 
+    def knows(self, ino: Ino) -> bool:
+        """Whether the kernel holds the inode: lookups of it are counted."""
+        return self._core.lives.is_known(ino)
+
     def forget(self, forgotten: Iterable[tuple[Ino, int]]) -> None:
         """Take back counted lookups; an inode without name, handle and lookup leaves memory and disk."""
         self._core.lives.forget(forgotten)

@@ -14,6 +14,7 @@ from vaultairefs.model.context import OperationContext, current
 from vaultairefs.model.errors import BadHandle
 from vaultairefs.model.values import Ino
 from vaultairefs.namespace import Inode
+from vaultairefs.volume.content import Content
 from vaultairefs.volume.core import Core
 from vaultairefs.volume.door import Passage
 from vaultairefs.volume.requests import DirectoryEntry
@@ -40,8 +41,9 @@ class _OpenContainer:
 class Listings:
     """See the module's text.  Offsets are opaque to callers and grow along a listing; 0 begins a new pass."""
 
-    def __init__(self, core: Core) -> None:
+    def __init__(self, core: Core, content: Content) -> None:
         self._core = core
+        self._content = content
         self._open: dict[int, _OpenContainer] = {}
         self._handles = itertools.count(1)
 
@@ -72,11 +74,10 @@ class Listings:
             return self._dots(container, offset) + live
 
     async def fsyncdir(self, handle: int, data_only: bool) -> None:
-        """Names of this container are safe on the local disk."""
+        """Names of this container are safe at the mount's sync level.  ``DeviceFailed``, ``TimedOut``."""
         with self._passage("fsyncdir", handle) as passage:
-            self._opened(handle)
-            await self._core.ledger.sync()
-            passage.durability = "journaled"
+            container = self._core.namespace.get(self._opened(handle).ino)
+            passage.durability = await self._content.sync_names(container)
 
     async def releasedir(self, handle: int) -> None:
         """The handle is closed."""

@@ -40,6 +40,10 @@ class Lives:
         if inode is not None and inode.nlink == 0:
             self._ledger.drop(ino)
 
+    def is_known(self, ino: Ino) -> bool:
+        """Whether the kernel holds the inode."""
+        return ino in self._lookups
+
     @property
     def known_to_kernel(self) -> int:
         """How many inodes the kernel holds."""

@@ -76,5 +76,5 @@ class Volume:
         self.tree = Tree(core)
         self.inodes = Inodes(core, content)
         self.xattrs = Xattrs(core)
-        self.listings = Listings(core)
+        self.listings = Listings(core, content)
         self.files = Files(core, content)

@@ -232,6 +232,16 @@ def test_what_the_engine_holds_nowhere_is_owed_whole_again(desk: Desk) -> None:
     assert desk.lost[-1] == (A, set())
 
 
+def test_what_the_engine_holds_only_in_an_older_version_is_owed_whole_again(desk: Desk) -> None:
+    desk.stored_file(A, b"a", V1)
+    desk.post(changes.EntryLinked(A, *key(b"b"), 1))
+    desk.flush(A, key(b"b"), V2)
+    assert desk.debts() == {}
+    desk.post(changes.ArtifactDeleted(A, *key(b"b")))
+    assert desk.debts() == {A: (True, True)}
+    assert desk.lost[-1] == (A, {V1})
+
+
 def test_overwriting_the_only_copy_of_another_is_noticed(desk: Desk) -> None:
     desk.stored_file(A, b"a")
     desk.rename(A, b"a", b"moved")

@@ -209,6 +209,7 @@ def test_a_complete_body_stands_for_itself_when_its_base_is_gone(shelf: Shelf) -
     assert body.base_version == V1
     shelf.keep_base(A, {V2})
     assert (body.base_version, body.base_size) == (ABSENT, 0)
+    assert (body.unflushed, list(body.dirty)) == (True, [(0, 100)]), "its bytes are nowhere else"
 
 
 def test_a_partial_body_keeps_its_base_so_that_missing_bytes_are_an_error_and_never_zeros(shelf: Shelf) -> None:

@@ -233,7 +233,7 @@ def test_a_failed_fdatasync_condemns_the_body_for_ever(store: Store, monkeypatch
 
 
 def synced_bodies(store: Store) -> list[tuple[Ino, tuple[tuple[int, int], ...]]]:
-    return store.take_synced()
+    return list(store.take_synced())
 
 
 def test_a_sync_is_reported_only_where_there_is_a_base_to_fall_back_to(store: Store) -> None:
@@ -286,5 +286,5 @@ def test_every_body_file_is_found_again(store: Store) -> None:
     store.fill(B, b"y" * 5000)
     (store.files.directory / "stray").write_bytes(b"")
     (store.files.directory / "01" / "not a body").write_bytes(b"")
-    assert sorted((ino, body_id) for ino, body_id, _ in store.files.scan()) == [(A, 1), (B, 2)]
+    assert sorted((ino, body_id) for ino, body_id, *_ in store.files.scan()) == [(A, 1), (B, 2)]
     assert store.known(A).phase is Phase.OPEN

@@ -89,3 +89,35 @@ def test_an_engine_that_cannot_be_loaded_is_one_sentence(monkeypatch: pytest.Mon
 
 def add(monkeypatch: pytest.MonkeyPatch, point: EntryPoint) -> None:
     monkeypatch.setattr(registry, "entry_points", lambda **wanted: EntryPoints([point]).select(**wanted))
+
+
+def everything_in(directory: Path) -> dict[str, tuple[int, int, int]]:
+    """Path to inode, mtime and ctime."""
+    found = {}
+    for path in [directory, *directory.rglob("*")]:
+        status = path.lstat()
+        found[str(path)] = (status.st_ino, status.st_mtime_ns, status.st_ctime_ns)
+    return found
+
+
+async def test_a_read_only_engine_leaves_the_store_as_it_is(tmp_path: Path) -> None:
+    """Not even what a crash left behind is removed."""
+    left = tmp_path / ".vaultairefs/tmp/0123456789abcdef"
+    left.mkdir(parents=True)
+    (left / "lock").touch()
+    (tmp_path / "file").write_bytes(b"1")
+    before = everything_in(tmp_path)
+    engine = open_engine(f"file://{tmp_path}", read_only=True)
+    await engine.probe()
+    page = await engine.list(b"")
+    await engine.close()
+    assert [entry.name for entry in page.entries] == [b"file"]
+    assert everything_in(tmp_path) == before
+    await open_engine(f"file://{tmp_path}").close()
+    assert not left.exists()
+
+
+def test_a_read_only_engine_makes_no_namespace(tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match="no such tenant"):
+        open_engine(f"file://{tmp_path}", "acme", read_only=True)
+    assert not list(tmp_path.iterdir())

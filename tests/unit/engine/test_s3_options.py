@@ -62,7 +62,7 @@ def test_a_spec_names_bucket_and_prefix(spec: str, tenant: str | None, bucket: s
 )
 def test_what_cannot_be_is_one_sentence(spec: str, tenant: str | None, options: dict[str, str]) -> None:
     with pytest.raises(BadInput) as caught:
-        open_engine(spec, tenant, options)
+        open_engine(spec, tenant, options=options)
     assert "\n" not in str(caught.value)
 
 
@@ -84,7 +84,7 @@ def test_without_credentials_the_sentence_says_so(monkeypatch: pytest.MonkeyPatc
 @pytest.mark.parametrize("engine", ["memory:", "file:///"])
 def test_other_engines_refuse_these_options(engine: str) -> None:
     with pytest.raises(BadInput, match="region"):
-        open_engine(engine, None, {"region": "here"})
+        open_engine(engine, None, options={"region": "here"})
 
 
 @pytest.mark.parametrize(
@@ -113,9 +113,9 @@ def test_a_passwd_file_that_others_read_or_that_says_nothing_is_refused(tmp_path
 
 
 async def test_addressing_follows_boto3() -> None:
-    virtual = open_engine("s3://bucket", None, {"region": "eu-west-1"})
-    dotted = open_engine("s3://my.bucket", None, {"region": "eu-west-1"})
-    local = open_engine("s3://bucket", None, {"endpoint_url": "http://127.0.0.1:1/base"})
+    virtual = open_engine("s3://bucket", None, options={"region": "eu-west-1"})
+    dotted = open_engine("s3://my.bucket", None, options={"region": "eu-west-1"})
+    local = open_engine("s3://bucket", None, options={"endpoint_url": "http://127.0.0.1:1/base"})
     sites = [engine._client._site for engine in (virtual, dotted, local)]
     assert [(site.host, site.path) for site in sites] == [
         ("bucket.s3.eu-west-1.amazonaws.com", ""),
@@ -129,8 +129,8 @@ async def test_addressing_follows_boto3() -> None:
 async def test_a_proxy_is_asked_for_the_whole_url(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("http_proxy", "http://proxy:3128")
     monkeypatch.setenv("https_proxy", "http://proxy:3128")
-    plain = open_engine("s3://bucket", None, {"endpoint_url": "http://store:9000", "addressing_style": "path"})
-    tls = open_engine("s3://bucket", None, {"endpoint_url": "https://store:9000", "addressing_style": "path"})
+    plain = open_engine("s3://bucket", None, options={"endpoint_url": "http://store:9000", "addressing_style": "path"})
+    tls = open_engine("s3://bucket", None, options={"endpoint_url": "https://store:9000", "addressing_style": "path"})
     one, two = plain._client._site, tls._client._site
     assert (one.origin.host, one.root, one.path) == ("proxy", "http://store:9000/bucket", "/bucket")
     assert (two.origin.host, two.origin.tunnel, two.root) == ("proxy", "store:9000", "/bucket")

@@ -293,6 +293,22 @@ async def test_drain_ends_at_its_deadline_and_loses_nothing(world: World) -> Non
     await world.check_equal()
 
 
+async def test_whoever_insists_does_not_wait_for_the_next_try_of_what_failed(world: World) -> None:
+    await settled(world)
+    for _ in range(8):
+        world.engine.fail_next("put", Unavailable("down"))
+    ino = world.create(ROOT, b"a", b"1")
+    for _ in range(8):
+        world.seconds += 60
+        await world.tick()
+    assert world.flusher.status().flush_errors
+    await world.tick()
+    assert world.engine.calls["put"] == 8
+    await world.flusher.flush(ino)
+    assert world.engine.calls["put"] == 9
+    assert not world.flusher.status().flush_errors
+
+
 async def test_a_drain_of_nothing_returns(world: World) -> None:
     with trio.fail_after(20):
         await world.flusher.drain()

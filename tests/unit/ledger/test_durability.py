@@ -8,9 +8,11 @@ from typing import Any
 
 import pytest
 import trio
+from structlog.testing import capture_logs
 
 from tests.support.ledgers import Lab
 from tests.unit.ledger.conftest import OpenLab
+from vaultairefs.ledger.chores import RETRY_SECONDS_MAX, Chore
 from vaultairefs.ledger.durability import SYNC_SECONDS
 from vaultairefs.ledger.group_commit import GroupCommit
 from vaultairefs.model import changes
@@ -289,6 +291,53 @@ async def test_the_background_work_survives_a_failure(
         nursery.start_soon(lab.ledger.run)
         while lab.ledger._group.through < lab.ledger._sequence:
             await trio.sleep(SYNC_SECONDS)
+        nursery.cancel_scope.cancel()
+
+
+async def test_a_disk_that_stays_full_costs_little_and_is_told_once(autojump_clock: object) -> None:
+    """Compressing a segment for nothing every five seconds took a tenth of a processor and filled the log."""
+    tries = 0
+
+    async def compact() -> None:
+        nonlocal tries
+        tries += 1
+        await trio.lowlevel.checkpoint()
+        raise OutOfSpace
+
+    chore = Chore("events", compact, patient=True)
+    with capture_logs() as lines, trio.move_on_after(3600):
+        while True:
+            await trio.sleep(SYNC_SECONDS)
+            await chore.attempt()
+    assert 3600 / RETRY_SECONDS_MAX < tries < 20
+    assert [line["work"] for line in lines] == ["events"]
+
+
+async def test_another_failure_and_the_end_of_it_are_told() -> None:
+    async def work() -> None:
+        await trio.lowlevel.checkpoint()
+        kind = next(outcomes)
+        if kind is not None:
+            raise kind
+
+    outcomes = iter([OutOfSpace, OutOfSpace, DeviceFailed, None, None, OutOfSpace])
+    chore = Chore("sync", work, patient=False)
+    with capture_logs() as lines:
+        for _ in range(6):
+            await chore.attempt()
+    assert [line["log_level"] for line in lines] == ["error", "error", "info", "error"]
+
+
+async def test_a_failure_of_one_kind_of_work_does_not_hold_up_the_others(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch, autojump_clock: object
+) -> None:
+    synced = trio.Event()
+    monkeypatch.setattr(lab.ledger._journal, "mark", failing(OutOfSpace))
+    monkeypatch.setattr(lab.ledger.events, "compact", lambda: trio.from_thread.run_sync(synced.set))
+    lab.file(b"a")
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(lab.ledger.run)
+        await synced.wait()
         nursery.cancel_scope.cancel()
 
 

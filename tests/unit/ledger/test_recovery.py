@@ -98,6 +98,8 @@ def test_a_kill_between_truncation_and_its_file_completes_it(
     again.engine = lab.engine
     for ino in (whole, partial):
         assert again.content(ino) == b"hello"[:size].ljust(size, b"\0")
+        again.truncate(ino, 12)
+        assert again.content(ino) == b"hello"[:size].ljust(12, b"\0"), "nothing comes back"
 
 
 def test_body_files_that_no_record_speaks_of_are_removed_after_the_next_sync(
@@ -175,6 +177,15 @@ def test_clean_bodies_are_thrown_away_and_dirty_ones_kept(lab: Lab, base: Path, 
     assert (again.content(clean), again.content(dirty)) == (b"clean", b"dirty")
     again.sync()
     assert len(files_in(base / "copy/bodies")) == 1
+
+
+def test_a_body_whose_version_the_engine_lost_is_not_thrown_away(lab: Lab, base: Path, open_lab: OpenLab) -> None:
+    ino = lab.write_whole(b"a", b"bytes")
+    lab.flush(ino)
+    lab.commit(changes.ArtifactDeleted(ino, ROOT, b"a"))
+    lab.sync()
+    again = open_lab(cut(lab, base / "copy"))
+    assert again.content(ino) == b"bytes"
 
 
 def test_a_file_that_lost_its_end_is_as_long_as_its_body(lab: Lab, base: Path, open_lab: OpenLab) -> None:

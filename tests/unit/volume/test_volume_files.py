@@ -186,6 +186,14 @@ async def test_a_write_past_the_largest_file_is_refused_whole(house: House) -> N
     await house.volume.files.release(handle)
 
 
+async def test_a_write_of_nothing_changes_nothing(house: House) -> None:
+    made, handle = await create(house)
+    before = made.mtime_ns
+    assert await house.volume.files.write(handle, 100, b"") == 0
+    assert (made.size, made.mtime_ns) == (0, before)
+    await house.volume.files.release(handle)
+
+
 async def test_an_unlinked_file_is_read_and_written_until_its_last_close(house: House) -> None:
     made, handle = await create(house)
     await house.volume.tree.unlink(ROOT, b"f")

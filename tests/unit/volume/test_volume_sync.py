@@ -121,6 +121,23 @@ async def test_a_stored_fsync_gives_up_at_its_deadline_and_keeps_the_bytes(
     await house.close()
 
 
+async def test_a_stored_fsync_of_a_container_returns_when_the_engine_has_its_names(
+    tmp_path: Path, engine: MemoryEngine
+) -> None:
+    house = await House.open(tmp_path / "stored", engine, sync_level=SyncLevel.STORED)
+    home = await house.volume.tree.mkdir(ROOT, b"d", 0o755)
+    for name in (b"kept", b"removed"):
+        await house.volume.tree.symlink(home.ino, name, b"text")
+    listing = await house.volume.listings.opendir(home.ino)
+    await house.volume.listings.fsyncdir(listing, False)
+    await house.volume.tree.unlink(home.ino, b"removed")
+    await house.volume.listings.fsyncdir(listing, False)
+    assert [path.joined for path, _, _ in engine.walk() if path.name] == [b"d", b"d/kept"]
+    assert {event.durability for event in house.ledger.events.read() if event.operation == "fsyncdir"} == {"stored"}
+    await house.volume.listings.releasedir(listing)
+    await house.close()
+
+
 async def test_a_write_evicts_what_is_clean_to_find_room(small: House) -> None:
     for number in range(8):
         _, handle = await small.volume.files.create(ROOT, b"%d" % number, 0o644, os.O_RDWR)
@@ -151,3 +168,18 @@ async def test_a_write_that_finds_no_room_is_refused_whole_after_a_while(
     assert made.size == 200 << 10
     assert await small.volume.files.read(handle, 0, 1 << 20) == b"x" * (200 << 10)
     await small.volume.files.release(handle)
+
+
+async def test_a_read_only_mount_brings_nothing_to_the_engine(tmp_path: Path, engine: MemoryEngine) -> None:
+    """Not even what an earlier mount with the same state left owed."""
+    house = await House.open(tmp_path / "ro", engine)
+    with calling_as(ROOT_CALLER):
+        made, handle = await house.volume.files.create(ROOT, b"f", 0o644, os.O_RDWR)
+        await house.volume.files.release(handle)
+        await house.close()
+        house = await House.open(tmp_path / "ro", engine, read_only=True, sync_level=SyncLevel.STORED)
+        handle = await house.volume.files.open(made.ino, os.O_RDONLY)
+        await house.volume.files.fsync(handle, False)
+        await house.volume.files.release(handle)
+    await house.close()
+    assert not list(engine.walk())
