@@ -70,7 +70,7 @@ class Keys:
     def marker(self, container: bytes) -> bytes:
         """The key of the object that stands for the container."""
         if not container:
-            return self.marker_of(self.base) if self.base else self.private("root", "attributes")
+            return self.marker_of(self.base) if self.base else self.private("top", "attributes")
         return self.marker_of(self.prefix(container) if self.marks_inside else self._plain_prefix(container))
 
     def marker_of(self, prefix: bytes) -> bytes:
