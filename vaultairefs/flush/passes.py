@@ -89,13 +89,13 @@ class Passes:
             return
         started = trio.current_time()
         self._forget_old_failures()
-        if await self._settle_all():
-            await self._sync()
-            await self._meet_root()
-            names = await self._due.names()
-            await self._remove_names([key for key in names if self._view.live(key) is None])
-            await self._place_names([key for key in names if self._view.live(key) is not None])
-            await self._queue_inodes()
+        await self._settle_all()
+        await self._sync()
+        await self._meet_root()
+        names = await self._due.names()
+        await self._remove_names([key for key in names if self._view.live(key) is None])
+        await self._place_names([key for key in names if self._view.live(key) is not None])
+        await self._queue_inodes()
         self.last_seconds = trio.current_time() - started
 
     async def work_once(self) -> None:
@@ -128,19 +128,21 @@ class Passes:
             if not wanted:
                 self._desk.failures.clear(item)
 
-    async def _settle_all(self) -> bool:
-        """Look into every doubt.  False while one that moves a container stays: no path below it can be trusted."""
+    async def _settle_all(self) -> None:
+        """Look into every doubt, moves first: what a container holds can be found only when we know where it is."""
         doubts = self._backlog.doubts
         by_importance = sorted(doubts.begun.items(), key=lambda pair: pair[1].verb != "move")
         for key, step in by_importance:
             if key in doubts.begun and not self._is_in_hand(key, step.ino):
                 await self._attempt(Settle(key))
-        return not any(step.verb == "move" and self._view.is_container(step.ino) for step in doubts.begun.values())
 
     def _is_in_hand(self, key: EntryKey, ino: Ino) -> bool:
+        """Whether somebody works there, or waits, or nobody knows where it is."""
         step = self._backlog.doubts.begun[key]
         source = EntryKey(step.source_container, step.source_name)
-        return self._view.is_busy(key) or self._backlog.is_busy(ino) or self._backlog.is_busy(source)
+        if self._view.is_busy(key) or self._backlog.is_busy(ino) or self._backlog.is_busy(source):
+            return True
+        return self._view.is_adrift(key) or self._view.is_adrift(source)
 
     async def _sync(self) -> None:
         """The engine must not get ahead of the journal: after a power cut it would hold what never happened."""

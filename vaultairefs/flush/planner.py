@@ -79,7 +79,7 @@ def decide_inode(view: View, ino: Ino) -> Decision:
     if not held:
         return decide_name(view, live[0]) if ino != ROOT else Wait("not met yet")
     key, ref = min(held, key=lambda pair: pair[1].stale)
-    if view.is_busy(key):
+    if view.is_busy(key) or view.is_adrift(key):
         return Wait("under way")
     if (doubt := view.doubt_about(key)) is not None:
         return _settle(view, doubt)
@@ -93,7 +93,7 @@ def decide_inode(view: View, ino: Ino) -> Decision:
 
 
 def _settle(view: View, doubt: EntryKey) -> Settle | Wait:
-    return Wait("in doubt, and under way") if view.is_busy(doubt) else Settle(doubt)
+    return Wait("in doubt, and under way") if view.is_busy(doubt) or view.is_adrift(doubt) else Settle(doubt)
 
 
 def _held_up(view: View, ino: Ino) -> Settle | Wait | None:
@@ -116,7 +116,7 @@ class _Examination:
 
     def verdict(self) -> _Verdict:
         view, key = self.view, self.key
-        if view.is_busy(key):
+        if view.is_busy(key) or view.is_adrift(key):
             return Wait("under way")
         if (doubt := view.doubt_about(key)) is not None:
             return _settle(view, doubt)
@@ -155,7 +155,7 @@ class _Examination:
         ref = self.view.stored(source)
         if ref is None or source.container == STAGING:
             return Wait("parked already")
-        if self.view.is_busy(source):
+        if self.view.is_busy(source) or self.view.is_adrift(source):
             return Wait("in the way and under way")
         if (held_up := _held_up(self.view, ino)) is not None:
             return held_up
@@ -279,7 +279,7 @@ class _Examination:
         if (held_up := _held_up(view, wanted)) is not None:
             return held_up
         sources = [(source, ref) for source in view.stored_keys(wanted) if (ref := view.stored(source)) is not None]
-        if any(view.is_busy(source) for source, _ in sources):
+        if any(view.is_busy(source) or view.is_adrift(source) for source, _ in sources):
             return Wait("under way")
         for source, _ in sources:
             if (doubt := view.doubt_about(source)) is not None:
@@ -309,7 +309,9 @@ class _Examination:
             return held_up
         for source in view.stored_keys(wanted):
             held = view.stored(source)
-            if held is not None and not held.stale and not view.is_busy(source) and view.doubt_about(source) is None:
+            if held is None or held.stale or view.is_busy(source) or view.is_adrift(source):
+                continue
+            if view.doubt_about(source) is None:
                 if view.links:
                     return Link(wanted, source, self.key, held.version, ref.version)
                 return Put(wanted, self.key, ref.version)

@@ -152,3 +152,8 @@ def same_attributes(ours: Attributes, sent: Attributes) -> bool:
         and ours.atime_ns == sent.atime_ns
         and ours.xattrs == sent.xattrs
     )
+
+
+def mtime_token(attributes: Attributes) -> str:
+    """The token of a step that sends only attributes."""
+    return f"mtime={attributes.mtime_ns}"
