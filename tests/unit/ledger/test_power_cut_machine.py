@@ -155,5 +155,5 @@ class PowerCutMachine(RuleBasedStateMachine):
 
 TestPowerCutMachine = PowerCutMachine.TestCase
 TestPowerCutMachine.settings = settings(
-    max_examples=15, stateful_step_count=40, deadline=None, suppress_health_check=list(HealthCheck)
+    max_examples=12, stateful_step_count=35, deadline=None, suppress_health_check=list(HealthCheck)
 )
