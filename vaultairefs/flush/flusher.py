@@ -12,9 +12,10 @@ from typing import Final
 import trio
 
 from vaultairefs.engine.interface import Engine
-from vaultairefs.flush.desk import Completer, Desk, log
+from vaultairefs.flush.desk import Completer, Desk
 from vaultairefs.flush.passes import Passes
 from vaultairefs.flush.tally import FlushStatus, Progress
+from vaultairefs.flush.telling import log
 from vaultairefs.flush.urgency import Urgency
 from vaultairefs.ledger import Ledger
 from vaultairefs.model.values import ROOT, Ino

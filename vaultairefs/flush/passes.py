@@ -10,11 +10,12 @@ from typing import Final
 import trio
 
 from vaultairefs.flush.conflicts import Conflicts
-from vaultairefs.flush.desk import Desk, log
+from vaultairefs.flush.desk import Desk
 from vaultairefs.flush.due import DECISION, Due
 from vaultairefs.flush.failures import Item
+from vaultairefs.flush.leaving import DELETIONS_MAX
 from vaultairefs.flush.ledger_view import LedgerView
-from vaultairefs.flush.planner import DELETIONS_MAX, decide_inode, decide_name
+from vaultairefs.flush.planner import decide_inode, decide_name
 from vaultairefs.flush.rearranging import Rearranger
 from vaultairefs.flush.sending import Sender
 from vaultairefs.flush.settling import Settler
@@ -35,6 +36,7 @@ from vaultairefs.flush.steps import (
     Wait,
     items_of,
 )
+from vaultairefs.flush.telling import log
 from vaultairefs.flush.urgency import Urgency
 from vaultairefs.ledger.whereabouts import ROOT_KEY
 from vaultairefs.model.changes import ArtifactFlushed
@@ -163,7 +165,7 @@ class Passes:
                     ArtifactFlushed(ROOT, *ROOT_KEY, root.version, content=False, attributes=False)
                 )
             except VaultaireError as error:
-                self._desk.fail(ROOT_KEY, error)
+                self._desk.teller.failure(ROOT_KEY, error)
 
     async def _remove_names(self, names: list[EntryKey]) -> None:
         """Names that nobody wants: plain ones in batches, the rest one by one."""
@@ -248,7 +250,7 @@ class Passes:
             return self._choose(item)
         except Exception as error:  # a defect must not keep everything behind this item from being looked at
             log.exception("flush_decision_failed")
-            self._desk.fail(item, error)
+            self._desk.teller.failure(item, error)
             return Wait("a defect")
 
     def _choose(self, item: Item) -> Decision:
@@ -268,12 +270,12 @@ class Passes:
         except VaultaireError as error:
             at_once = isinstance(error, _DISAGREEMENTS) and not isinstance(step, Settle | Complete)
             for item in items:
-                self._desk.fail(item, error, at_once=at_once)
+                self._desk.teller.failure(item, error, at_once=at_once)
             return False
         except Exception as error:  # a defect, of an engine perhaps, is one item's failure like any other
             log.exception("flush_step_failed")
             for item in items:
-                self._desk.fail(item, error)
+                self._desk.teller.failure(item, error)
             return False
         if not isinstance(step, Settle | Delete):
             for item in items:

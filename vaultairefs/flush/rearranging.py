@@ -126,7 +126,7 @@ class Rearranger:
             else:
                 raise error
         except VaultaireError as failure:
-            desk.fail(one.key, failure)
+            desk.teller.failure(one.key, failure)
 
     async def _delete_container(self, step: DeleteContainer) -> None:
         desk = self._desk

@@ -119,7 +119,7 @@ class Sender:
             desk.flushed_at[ino] = desk.clock()
         desk.tally.flushed_artifacts += 1
         desk.tally.bytes_uploaded += snapshot.size
-        desk.tell("flush", key, ino, size=snapshot.size)
+        desk.teller.event("flush", key, ino, size=snapshot.size)
 
     def _is_copy(self, ino: Ino, key: EntryKey) -> bool:
         """Whether the engine holds these very bytes at another name already, and has no links to say so."""

@@ -235,7 +235,7 @@ class Settler:
         await desk.engine.move(origin, path, version=theirs.version, expected=expected)
         desk.ledger.commit(ArtifactMoved(step.ino, *source, *key))
         self._replace(key, theirs._replace(name=key.name))
-        desk.tell("conflict", key, step.ino)
+        desk.teller.event("conflict", key, step.ino)
 
     def _replace(self, key: EntryKey, theirs: EntryInfo) -> None:
         """What is stored at ``key`` is somebody else's now."""
