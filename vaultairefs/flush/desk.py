@@ -125,6 +125,8 @@ class Desk:
         source: EntryKey = NOWHERE,
     ) -> None:
         """Journal that the engine may change at ``key`` from now on."""
+        replaced = self.ledger.backlog.stored(key)
+        self.let_stand_alone(replaced.ino if replaced is not None else None)
         self.ledger.commit(StepBegun(ino, key.container, key.name, verb, version, token, source.container, source.name))
 
     def end(self, key: EntryKey) -> None:
@@ -167,6 +169,16 @@ class Desk:
         self.ledger.commit(
             AttributesSet(ino, inode.mode, inode.uid, inode.gid, inode.atime_ns, inode.mtime_ns, inode.ctime_ns)
         )
+
+    def let_stand_alone(self, *inos: Ino | None) -> None:
+        """An open file without a name is about to have its bytes nowhere but here: nobody may evict them any more.
+
+        Not journalled: no handle outlives the daemon.
+        """
+        for ino in inos:
+            inode = self.ledger.namespace.find(ino) if ino is not None else None
+            if inode is not None and not inode.nlink:
+                self.ledger.buffer.keep_base(inode.ino, set())
 
     # Paths and looks
 

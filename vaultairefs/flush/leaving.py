@@ -152,12 +152,11 @@ class Leaving:
         return None
 
     def is_spare(self, key: EntryKey, ref: StoredRef) -> bool:
-        """Whether losing this name loses no bytes: another name holds them, or nobody will ask for them."""
-        if any(
-            other != key and (held := self.view.stored(other)) is not None and not held.stale
-            for other in self.view.stored_keys(ref.ino)
-        ):
-            return True
+        """Whether losing this name loses no bytes: another name holds them for sure, or nobody will ask for them."""
+        for other in self.view.stored_keys(ref.ino):
+            held = self.view.stored(other)
+            if other != key and held is not None and not held.stale and self.view.doubt_about(other) is None:
+                return True
         return not self.view.live_keys(ref.ino) and not self.view.is_lifeline(ref.ino)
 
     def send_home(self, ino: Ino, source: EntryKey) -> Verdict:

@@ -85,6 +85,8 @@ def _is_done(step: StepBegun, target: EntryInfo, evidence: Evidence) -> bool:
             if evidence.row is None or evidence.row.version == target.version:
                 return False
             return step.token == mtime_token(target.attributes) and evidence.size in (None, target.size)
+        case "delete":
+            return False
         case _:
             return target.version == step.version
 
