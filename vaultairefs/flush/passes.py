@@ -82,11 +82,13 @@ class Passes:
         """Whether a worker has something in hand."""
         return self._at_work > 0
 
-    async def run(self) -> None:
-        """One pass.  Raises nothing that an engine or a disk can cause.
+    @property
+    def has_queue(self) -> bool:
+        """Whether there is work for a worker before the next pass."""
+        return bool(self._queue)
 
-        Where the ledger refuses every change no step can be journalled, so none is begun.
-        """
+    async def run(self) -> None:
+        """One pass, none where the ledger refuses every change.  Raises nothing that an engine or a disk can cause."""
         if self._desk.ledger.refusal is not None:
             return
         started = trio.current_time()
