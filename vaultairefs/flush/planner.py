@@ -56,8 +56,16 @@ def decide_inode(view: View, ino: Ino) -> Decision:
         return Put(ino, key, ref.version) if view.content_ready(ino) else Wait("still being written")
     if not view.attributes_owed(ino):
         return None
+    if ref.stale:
+        return Wait("its bytes come first")
     if view.is_container(ino) and view.times_disturbed and view.has_owed_below(ino):
         return Wait("its entries come first")
+    # Native names share their attributes, and so their version: a step at another one of them would not know it again.
+    for other in view.stored_keys(ino):
+        if view.is_busy(other):
+            return Wait("under way at another name")
+        if (doubt := view.doubt_about(other)) is not None:
+            return settle(view, doubt)
     return SetAttributes(ino, key, ref.version)
 
 
