@@ -70,6 +70,8 @@ def prefix_complaints(seen: Observed, seed: int, begun: int, done: int) -> list[
     synced = max((n for n, step in enumerate(history_so_far[:done], 1) if step.verb == "fsync"), default=0)
     model, named = Model(), {}
     for number, step in enumerate(history_so_far, 1):
+        if number > done and step.verb == "fsync":
+            continue  # it had begun and promised nothing yet
         model.apply(step)
         if number >= synced and not name_complaints(seen, model):
             named = {name: file.serial for name, file in model.files.items()}

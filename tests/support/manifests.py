@@ -6,7 +6,6 @@ import stat
 from pathlib import Path
 from typing import NamedTuple
 
-
 RECORDS = ("trusted.vaultaire", "user.vaultaire")
 """Where the local engine keeps what it must remember of an artifact, e.g. which upload made it."""
 

@@ -43,6 +43,10 @@ class Doubts:
         """The name under which a step in doubt is kept that may have changed ``key``: it, or where ``key`` went."""
         return key if key in self.begun else self._leaving.get(key)
 
+    def is_leaving(self, key: EntryKey) -> bool:
+        """Whether what ``key`` holds is being moved away, or may have been."""
+        return key in self._leaving
+
     def about_inode(self, ino: Ino) -> EntryKey | None:
         """The name under which a step in doubt is kept that carries this inode."""
         return self._inos.get(ino)

@@ -7,7 +7,7 @@ from vaultairefs.buffer import posting
 from vaultairefs.buffer.body import NO_BODY, Body, BodyFile, Phase
 from vaultairefs.model.changes import Change
 from vaultairefs.model.errors import InvalidRequest
-from vaultairefs.model.values import Ino, Sequence, Version
+from vaultairefs.model.values import ABSENT, Ino, Sequence, Version
 
 
 class Dead(NamedTuple):
@@ -107,11 +107,16 @@ class Bodies(OpenBodies):
         if not body.handles:
             del self._bodies[ino]
 
-    def keep_base(self, ino: Ino, versions: set[Version]) -> None:
-        """The engine holds only these versions of the inode any more: a body of another one stands for itself."""
+    def keep_base(self, ino: Ino, versions: set[Version]) -> bool:
+        """The engine holds only these versions of the inode any more: a body of another one stands for itself.
+
+        Whether that is so now, for the first time.
+        """
         body = self._bodies.get(ino)
-        if body is not None and body.complete and body.base_version not in versions:
-            posting.detach(body)
+        if body is None or not body.complete or body.base_version == ABSENT or body.base_version in versions:
+            return False
+        posting.detach(body)
+        return True
 
     def evictable(self, bytes_wanted: int) -> list[Ino]:
         """Clean, closed, unpinned bodies, least recently used first, enough to free ``bytes_wanted`` (or all).

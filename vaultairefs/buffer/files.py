@@ -38,13 +38,14 @@ class BodyFiles:
             return body.file
         path = self.path(body.ino, body.body_id)
         with translated("open"):
-            try:
-                fd = os.open(path, _FLAGS)
-            except FileNotFoundError:
-                if not make:
-                    return None
+            if make:
                 self._make_parent(body.body_id)
-                fd = os.open(path, _FLAGS | os.O_CREAT | os.O_EXCL, 0o600)
+                fd = os.open(path, _FLAGS | os.O_CREAT, 0o600)
+            else:
+                try:
+                    fd = os.open(path, _FLAGS)
+                except FileNotFoundError:
+                    return None
         body.file = BodyFile(fd)
         if len(self._opened) >= self._limit:
             self._close_oldest()

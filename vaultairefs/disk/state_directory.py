@@ -18,10 +18,12 @@ from vaultairefs.disk.durable import replace_file, sync_directory, sync_filesyst
 from vaultairefs.disk.machine import MachineIdentity, identify
 from vaultairefs.disk.os_errors import translated
 from vaultairefs.disk.quarantine import Quarantine, QuarantineReport
+from vaultairefs.disk.spreading import spread_subdirectories
 from vaultairefs.model.errors import BadInput, VaultaireError
 
 FORMAT_VERSION: Final = 1
-_ROOMS: Final = ("journal", "bodies", "events", "quarantine")
+_BODIES: Final = "bodies"
+_ROOMS: Final = ("journal", _BODIES, "events", "quarantine")
 _IDENTITY: Final = "identity.json"
 _MACHINE: Final = "machine.json"
 _CLEAN: Final = "clean"
@@ -141,8 +143,18 @@ def _make_directories(directory: Path) -> None:
         missing = [*reversed(missing), *(path for room in _ROOMS if not (path := directory / room).exists())]
         for path in missing:
             path.mkdir(mode=0o700, exist_ok=True)
+    _spread(directory / _BODIES)
     for parent in dict.fromkeys(path.parent for path in missing):
         sync_directory(parent)
+
+
+def _spread(directory: Path) -> None:
+    with translated("open"):
+        fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        spread_subdirectories(fd)
+    finally:
+        os.close(fd)
 
 
 def _lock(directory: Path) -> int:

@@ -2,7 +2,8 @@
 
 Each engine that writes owns one directory ``.vaultairefs/tmp/<16 hex>/`` and holds a lock on the file ``lock`` in it
 for as long as it lives (flock(2): the kernel drops it with the process).  A directory whose lock can be had belongs to
-nobody any more.
+nobody any more.  In it are a few directories that the filesystem spreads (``disk/spreading.py``): entries are made in
+each of them in turn.
 
 Promise: an entry made here is gone when its ``with`` block ends, unless it was published under its real name; what a
 killed process left is removed at the next open, what a living one uses never is.
@@ -10,6 +11,7 @@ killed process left is removed at the next open, what a living one uses never is
 
 import enum
 import fcntl
+import itertools
 import os
 import re
 import secrets
@@ -22,12 +24,14 @@ from contextlib import contextmanager, suppress
 from typing import Final
 
 from vaultairefs.disk.os_errors import is_unsupported
+from vaultairefs.disk.spreading import spread_subdirectories
 from vaultairefs.engine.local_tree import TEMPORARY_DIRECTORY, LocalTree
 from vaultairefs.model.values import Attributes, Kind, format_bits
 
 _LOCK: Final = b"lock"
 _SESSION: Final = re.compile(r"[0-9a-f]{16}")
 _OPEN: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+_DIRECTORIES: Final = 16
 IDLE_SECONDS_MAX: Final = 86_400
 """Where no lock can tell, a directory that was not used for so long is taken for left behind; should its owner live
 after all, it makes a new one."""
@@ -51,19 +55,18 @@ class LocalSession:
         self._tree = tree
         self._guard = threading.Lock()
         self._name = ""
-        self._fd = -1
+        self._fds: list[int] = []
         self._lock_fd = -1
+        self._turns = itertools.cycle(range(_DIRECTORIES))
 
     def close(self) -> None:
         """Remove our directory and let go of it."""
         with self._guard:
-            if self._fd >= 0:
+            if self._fds:
                 with self._tree.private(TEMPORARY_DIRECTORY, create=False) as parent:
                     if parent is not None:
                         shutil.rmtree(self._name, ignore_errors=True, dir_fd=parent)
-                os.close(self._fd)
-                os.close(self._lock_fd)
-                self._fd = self._lock_fd = -1
+                self._let_go()
 
     @contextmanager
     def file(self) -> Iterator[Temporary]:
@@ -108,14 +111,18 @@ class LocalSession:
 
     def _place(self) -> tuple[int, bytes]:
         with self._guard:
-            if self._fd >= 0 and os.fstat(self._fd).st_nlink == 0:
+            turn = next(self._turns)
+            if self._fds and os.fstat(self._fds[turn]).st_nlink == 0:
                 # Somebody removed .vaultairefs under our feet; what we make must not be mistaken for a lost parent.
-                os.close(self._fd)
-                os.close(self._lock_fd)
-                self._fd = self._lock_fd = -1
-            while self._fd < 0:
+                self._let_go()
+            while not self._fds:
                 self._begin()
-            return self._fd, secrets.token_hex(8).encode()
+            return self._fds[turn], secrets.token_hex(8).encode()
+
+    def _let_go(self) -> None:
+        for fd in (*self._fds, self._lock_fd):
+            os.close(fd)
+        self._fds, self._lock_fd = [], -1
 
     def _begin(self) -> None:
         name = secrets.token_hex(8)
@@ -127,13 +134,29 @@ class LocalSession:
         try:
             lock_fd = os.open(_LOCK, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600, dir_fd=fd)
             if _try_lock(lock_fd) is not _Lock.ANOTHERS and os.fstat(lock_fd).st_nlink:
-                self._name, self._fd, self._lock_fd = name, fd, lock_fd
-                return
+                self._fds = _make_directories(fd)
+                self._name, self._lock_fd, lock_fd = name, lock_fd, -1
         except FileNotFoundError:
             pass  # a cleaner took the directory before it had a lock: make another
-        if lock_fd >= 0:
-            os.close(lock_fd)
-        os.close(fd)
+        finally:
+            if lock_fd >= 0:
+                os.close(lock_fd)
+            os.close(fd)
+
+
+def _make_directories(session: int) -> list[int]:
+    spread_subdirectories(session)
+    found: list[int] = []
+    try:
+        for number in range(_DIRECTORIES):
+            name = f"{number:x}"
+            os.mkdir(name, 0o700, dir_fd=session)
+            found.append(os.open(name, _OPEN, dir_fd=session))
+    except BaseException:
+        for fd in found:
+            os.close(fd)
+        raise
+    return found
 
 
 def clean_leftovers(tree: LocalTree) -> int:
@@ -159,7 +182,7 @@ def _remove_if_abandoned(parent: int, name: str) -> bool:
         with suppress(FileNotFoundError):
             lock_fd = os.open(_LOCK, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=fd)
             lock = _try_lock(lock_fd)
-        idle_seconds = time.time() - os.fstat(fd).st_mtime
+        idle_seconds = time.time() - _used_at(fd)
         abandoned = lock is _Lock.OURS or (lock is _Lock.IMPOSSIBLE and idle_seconds > IDLE_SECONDS_MAX)
         if abandoned:
             shutil.rmtree(name, ignore_errors=True, dir_fd=parent)
@@ -168,6 +191,14 @@ def _remove_if_abandoned(parent: int, name: str) -> bool:
         os.close(fd)
         if lock_fd >= 0:
             os.close(lock_fd)
+
+
+def _used_at(session: int) -> float:
+    """When an entry was last made or removed in the directory or those in it (seconds since 1970)."""
+    with os.scandir(session) as entries:
+        inside = (entry for entry in entries if entry.is_dir(follow_symlinks=False))
+        times = [entry.stat(follow_symlinks=False).st_mtime for entry in inside]
+    return max(os.fstat(session).st_mtime, *times, 0.0)
 
 
 class _Lock(enum.Enum):

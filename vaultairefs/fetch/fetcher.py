@@ -16,13 +16,16 @@ from vaultairefs.buffer import Body, Phase
 from vaultairefs.engine.interface import Engine
 from vaultairefs.fetch.windows import SMALL_BYTES, WINDOW_BYTES_MAX, ReadAhead
 from vaultairefs.ledger import Ledger
-from vaultairefs.ledger.whereabouts import entry_path
+from vaultairefs.ledger.whereabouts import chain_of, entry_path
 from vaultairefs.model.changes import BodyEvicted, ExtentsFetched
-from vaultairefs.model.errors import Conflict, NotFound, Stale, VaultaireError
+from vaultairefs.model.errors import Conflict, NotFound, Stale, Unavailable, VaultaireError
 from vaultairefs.model.values import EntryKey, EntryPath, Extent, Ino, Version
 
-_MOVING_SECONDS: Final = 0.01
+_MOVING_SECONDS: Final = 0.02
 """Between two looks at a file that a flusher's step has in its hands."""
+
+_ATTEMPTS_MAX: Final = 1000
+"""Twenty seconds of such looks: the engine answers reads, so it will soon have answered the flusher, too."""
 
 _PARALLEL_WINDOWS: Final = 4
 """Windows of one file under way when all of it is wanted."""
@@ -158,7 +161,7 @@ class Fetcher:
                 await self._fetch_gap(ino, body_id, gaps[0])
 
     async def _fetch_gap(self, ino: Ino, body_id: int, extent: Extent) -> None:
-        while True:
+        for _ in range(_ATTEMPTS_MAX):
             body = self._ledger.buffer.find(ino)
             if body is None or body.body_id != body_id or body.complete:
                 return  # replaced meanwhile: whoever asked looks again
@@ -169,10 +172,14 @@ class Fetcher:
                         path, version, extent.offset, extent.length, descriptor, extent.offset
                     )
             except (Conflict, NotFound) as error:
-                await self._explain(ino, body_id, key, path, version, error)
+                if self._is_at_work(ino, key):
+                    await trio.sleep(_MOVING_SECONDS)
+                elif self._is_where_it_was(ino, body_id, key, path, version):
+                    raise Stale("the file was changed or removed in the engine", operation="fetch") from error
                 continue
             self._keep(ino, body_id, extent, count)
             return
+        raise Unavailable("a change of this file's name or attributes is not settled yet", operation="fetch")
 
     def _source(self, ino: Ino, body: Body) -> tuple[EntryKey, EntryPath, Version]:
         backlog = self._ledger.backlog
@@ -184,31 +191,24 @@ class Fetcher:
                     return key, path, ref.version
         raise Stale("the engine no longer holds the version that this file's bytes begin from", operation="fetch")
 
-    async def _explain(
-        self, ino: Ino, body_id: int, key: EntryKey, path: EntryPath, version: Version, error: Exception
-    ) -> None:
-        """Return when the flusher's own work is why the version was not there; ``Stale`` when it is somebody else's."""
-        backlog = self._ledger.backlog
+    def _is_where_it_was(self, ino: Ino, body_id: int, key: EntryKey, path: EntryPath, version: Version) -> bool:
         body = self._ledger.buffer.find(ino)
         if body is None or body.body_id != body_id:
-            return
-        if any(backlog.is_busy(name) for name in (key, *backlog.refs_of(ino))) or self._is_below_a_move(key):
-            await trio.sleep(_MOVING_SECONDS)
-            return
-        if self._source(ino, body) != (key, path, version):
-            return
-        raise Stale("the file was changed or removed in the engine", operation="fetch") from error
+            return False
+        return self._source(ino, body) == (key, path, version)
 
-    def _is_below_a_move(self, key: EntryKey) -> bool:
-        """Whether a container above ``key`` is in the hands of a step, or its last one is in doubt."""
+    def _is_at_work(self, ino: Ino, key: EntryKey) -> bool:
+        """Whether the flusher works, or may have worked, at the file or a container above it, so that its name or
+        version may be another one than is recorded."""
         backlog = self._ledger.backlog
-        sources = {EntryKey(step.source_container, step.source_name) for step in backlog.doubts.begun.values()}
-        at = key.container
-        while (keys := backlog.refs_of(at)) and keys[0].container != at:
-            if backlog.is_busy(at) or keys[0] in sources:
-                return True
-            at = keys[0].container
-        return key in sources
+        doubts = backlog.doubts
+        if not doubts.begun:
+            return False
+        if doubts.about_inode(ino) is not None or any(
+            backlog.is_busy(name) or doubts.about(name) is not None for name in (key, *backlog.refs_of(ino))
+        ):
+            return True
+        return any(map(doubts.is_leaving, chain_of(backlog, key.container) or ()))
 
     def _keep(self, ino: Ino, body_id: int, extent: Extent, count: int) -> None:
         """Record what came, if the body is still the one it was fetched for."""

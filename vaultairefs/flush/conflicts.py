@@ -8,8 +8,9 @@ from datetime import UTC, datetime
 from typing import Final
 
 from vaultairefs.engine.interface import EntryInfo
-from vaultairefs.flush.desk import Desk, log
+from vaultairefs.flush.desk import Desk
 from vaultairefs.flush.steps import DeleteContainer, Doomed
+from vaultairefs.flush.telling import log
 from vaultairefs.ledger.arrivals import discover
 from vaultairefs.model.changes import ArtifactConflicted, ArtifactDeleted, EntryVanished, StepBegun
 from vaultairefs.model.errors import Conflict
@@ -135,6 +136,6 @@ class Conflicts:
     def _count(self, key: EntryKey, ino: Ino) -> None:
         desk = self._desk
         desk.tally.conflicts += 1
-        desk.tell("conflict", key, ino)
-        container, name = desk.live_path(key)
+        desk.teller.event("conflict", key, ino)
+        container, name = desk.teller.place(key)
         log.warning("conflict", name=b"/".join((container, name)).decode(errors="backslashreplace"))

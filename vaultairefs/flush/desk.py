@@ -11,21 +11,18 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Final, Protocol
 
-import structlog
-
 from vaultairefs.engine.interface import Engine, EntryInfo
 from vaultairefs.flush.budget import ByteBudget, Gate
 from vaultairefs.flush.failures import Failures, Item
 from vaultairefs.flush.tally import Tally
+from vaultairefs.flush.telling import Teller
 from vaultairefs.ledger import Ledger
-from vaultairefs.ledger.whereabouts import ROOT_KEY, chain_of, entry_path
+from vaultairefs.ledger.whereabouts import chain_of, entry_path
 from vaultairefs.model.changes import AttributesSet, StepBegun, StepEnded
-from vaultairefs.model.errors import NotAContainer, NotFound, Unavailable, VaultaireError
+from vaultairefs.model.errors import NotAContainer, NotFound, Unavailable
 from vaultairefs.model.values import ABSENT, STAGING, Attributes, EntryKey, EntryPath, Ino, Version
 
 NOWHERE: Final = EntryKey(STAGING, b"")
-
-log: Final = structlog.get_logger("vaultairefs.flush")
 
 
 class Completer(Protocol):
@@ -79,6 +76,7 @@ class Desk:
         self.gate = Gate()
         self.failures = Failures(clock)
         self.tally = Tally()
+        self.teller = Teller(ledger, self.failures, clock_ns)
         self.pins: dict[Ino, int] = {}
         self.overrides: dict[EntryKey, Version] = {}
         self.sent: dict[EntryKey, Sent] = {}
@@ -127,6 +125,8 @@ class Desk:
         source: EntryKey = NOWHERE,
     ) -> None:
         """Journal that the engine may change at ``key`` from now on."""
+        replaced = self.ledger.backlog.stored(key)
+        self.let_stand_alone(replaced.ino if replaced is not None else None)
         self.ledger.commit(StepBegun(ino, key.container, key.name, verb, version, token, source.container, source.name))
 
     def end(self, key: EntryKey) -> None:
@@ -170,6 +170,16 @@ class Desk:
             AttributesSet(ino, inode.mode, inode.uid, inode.gid, inode.atime_ns, inode.mtime_ns, inode.ctime_ns)
         )
 
+    def let_stand_alone(self, *inos: Ino | None) -> None:
+        """An open file without a name is about to have its bytes nowhere but here: nobody may evict them any more.
+
+        Not journalled: no handle outlives the daemon.
+        """
+        for ino in inos:
+            inode = self.ledger.namespace.find(ino) if ino is not None else None
+            if inode is not None and not inode.nlink:
+                self.ledger.buffer.keep_base(inode.ino, set())
+
     # Paths and looks
 
     def path(self, key: EntryKey) -> EntryPath:
@@ -179,50 +189,9 @@ class Desk:
             raise Unavailable("the container is not in the engine yet", artifact=key.name, operation="flush")
         return path
 
-    def container_path(self, ino: Ino) -> bytes:
-        """The path of a stored container."""
-        keys = self.ledger.backlog.refs_of(ino)
-        return self.path(keys[0] if keys else ROOT_KEY).joined
-
     async def look(self, path: EntryPath) -> EntryInfo | None:
         """What the engine holds at a path, None for nothing."""
         try:
             return await self.engine.stat(path)
         except (NotFound, NotAContainer):
             return None
-
-    def live_path(self, key: EntryKey) -> tuple[bytes, bytes]:
-        """Container and name as people know them, for events and messages."""
-        namespace = self.ledger.namespace
-        inode = namespace.find(key.container)
-        known = inode is not None and inode.nlink > 0
-        return (namespace.path(key.container) if known else b""), key.name
-
-    # Telling
-
-    def tell(self, operation: str, key: EntryKey, ino: Ino, *, size: int | None = None, outcome: str = "OK") -> None:
-        """One event of the engine's side; a full disk does not stop the work."""
-        container, name = self.live_path(key)
-        try:
-            self.ledger.events.record(
-                time_ns=self.clock_ns(),
-                operation=operation,
-                container=container,
-                artifact=name,
-                inode=ino,
-                size=size,
-                outcome=outcome,
-                durability="stored" if outcome == "OK" else "",
-            )
-        except VaultaireError as error:
-            log.warning("event_not_recorded", operation=operation, reason=str(error))
-
-    def fail(self, item: Item, error: BaseException, *, at_once: bool = False) -> None:
-        """Keep a failure for ``status`` and for the next try."""
-        name = self.live_path(item) if isinstance(item, tuple) else None
-        parts = b"/".join(part for part in name if part) or b"the root" if name else f"inode {item}".encode()
-        where = parts.decode(errors="backslashreplace")
-        sentence = f"{where}: {error}"
-        self.failures.record(item, sentence, at_once=at_once)
-        if not at_once:
-            log.warning("flush_failed", item=where, error=type(error).__name__, reason=str(error))

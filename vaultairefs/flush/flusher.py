@@ -6,15 +6,15 @@ Promise: see the package's text.  A failure of one item never stops the others o
 import math
 import time
 from collections.abc import Callable
-from contextlib import suppress
 from typing import Final
 
 import trio
 
 from vaultairefs.engine.interface import Engine
-from vaultairefs.flush.desk import Completer, Desk, log
+from vaultairefs.flush.desk import Completer, Desk
 from vaultairefs.flush.passes import Passes
 from vaultairefs.flush.tally import FlushStatus, Progress
+from vaultairefs.flush.telling import log
 from vaultairefs.flush.urgency import Urgency
 from vaultairefs.ledger import Ledger
 from vaultairefs.model.values import ROOT, Ino
@@ -22,6 +22,11 @@ from vaultairefs.model.values import ROOT, Ino
 _REST_SECONDS_MAX: Final = 0.5
 _REST_SECONDS_MIN: Final = 0.02
 """Between two passes over everything that is owed; a pass costs microseconds for each."""
+
+_RESTS_PER_PASS: Final = 4
+_REST_AFTER_LONG_PASS_SECONDS: Final = 0.25
+"""A pass shares the processor with the programs on the mount: it gets a fifth of the time, but one that waited for
+the engine most of its time need not rest for as long."""
 
 
 class Flusher:
@@ -143,8 +148,8 @@ class Flusher:
 
     async def _wait(self, condition: Callable[[], bool]) -> None:
         await trio.lowlevel.checkpoint()
+        self._poked.set()
         while not condition() and self._ledger.refusal is None:
-            self._poked.set()
             await self._changed.wait()
 
     def _is_idle(self) -> bool:
@@ -191,18 +196,17 @@ class Flusher:
             except Exception:
                 log.exception("flush_worker_failed")
             self._tell()
-            self._poked.set()
+            if not self._passes.has_queue:
+                self._poked.set()
 
     async def _rest(self) -> None:
-        """Wait for a poke or a while; never shorter than a moment, so that workers get their turn."""
-        started = trio.current_time()
+        """Wait for a poke or a while; never shorter than the last pass allows, so that others get their turn."""
+        least = min(self._passes.last_seconds * _RESTS_PER_PASS, _REST_AFTER_LONG_PASS_SECONDS)
+        await trio.sleep(least)
         seconds = _REST_SECONDS_MIN if self._urgency.hurries else self._rest_seconds
-        with trio.move_on_after(seconds):
+        with trio.move_on_after(max(seconds - least, 0.0)):
             await self._poked.wait()
         self._poked = trio.Event()
-        if trio.current_time() - started < self._passes.last_seconds:
-            with suppress(trio.TooSlowError):
-                await trio.sleep(self._passes.last_seconds)
 
     def _tell(self) -> None:
         self._changed.set()

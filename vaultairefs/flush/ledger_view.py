@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from vaultairefs.backlog import StoredRef
 from vaultairefs.flush.desk import Desk
 from vaultairefs.flush.urgency import Urgency
-from vaultairefs.ledger.whereabouts import ROOT_KEY
+from vaultairefs.ledger.whereabouts import ROOT_KEY, chain_of
 from vaultairefs.model.values import ROOT, STAGING, EntryKey, Ino, Kind
 
 
@@ -106,6 +106,10 @@ class LedgerView:
 
     def doubt_about_inode(self, ino: Ino) -> EntryKey | None:
         return self._backlog.doubts.about_inode(ino)
+
+    def is_adrift(self, key: EntryKey) -> bool:
+        doubts = self._backlog.doubts
+        return bool(doubts.begun) and any(map(doubts.is_leaving, chain_of(self._backlog, key.container) or ()))
 
     def has_unsettled(self, container: Ino) -> bool:
         return self._backlog.doubts.below(container)

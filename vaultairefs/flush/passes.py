@@ -10,11 +10,12 @@ from typing import Final
 import trio
 
 from vaultairefs.flush.conflicts import Conflicts
-from vaultairefs.flush.desk import Desk, log
+from vaultairefs.flush.desk import Desk
 from vaultairefs.flush.due import DECISION, Due
 from vaultairefs.flush.failures import Item
+from vaultairefs.flush.leaving import DELETIONS_MAX
 from vaultairefs.flush.ledger_view import LedgerView
-from vaultairefs.flush.planner import DELETIONS_MAX, decide_inode, decide_name
+from vaultairefs.flush.planner import decide_inode, decide_name
 from vaultairefs.flush.rearranging import Rearranger
 from vaultairefs.flush.sending import Sender
 from vaultairefs.flush.settling import Settler
@@ -35,6 +36,7 @@ from vaultairefs.flush.steps import (
     Wait,
     items_of,
 )
+from vaultairefs.flush.telling import log
 from vaultairefs.flush.urgency import Urgency
 from vaultairefs.ledger.whereabouts import ROOT_KEY
 from vaultairefs.model.changes import ArtifactFlushed
@@ -80,22 +82,24 @@ class Passes:
         """Whether a worker has something in hand."""
         return self._at_work > 0
 
-    async def run(self) -> None:
-        """One pass.  Raises nothing that an engine or a disk can cause.
+    @property
+    def has_queue(self) -> bool:
+        """Whether there is work for a worker before the next pass."""
+        return bool(self._queue)
 
-        Where the ledger refuses every change no step can be journalled, so none is begun.
-        """
+    async def run(self) -> None:
+        """One pass, none where the ledger refuses every change.  Raises nothing that an engine or a disk can cause."""
         if self._desk.ledger.refusal is not None:
             return
         started = trio.current_time()
         self._forget_old_failures()
-        if await self._settle_all():
-            await self._sync()
-            await self._meet_root()
-            names = await self._due.names()
-            await self._remove_names([key for key in names if self._view.live(key) is None])
-            await self._place_names([key for key in names if self._view.live(key) is not None])
-            await self._queue_inodes()
+        await self._settle_all()
+        await self._sync()
+        await self._meet_root()
+        names = await self._due.names()
+        await self._remove_names([key for key in names if self._view.live(key) is None])
+        await self._place_names([key for key in names if self._view.live(key) is not None])
+        await self._queue_inodes()
         self.last_seconds = trio.current_time() - started
 
     async def work_once(self) -> None:
@@ -128,19 +132,21 @@ class Passes:
             if not wanted:
                 self._desk.failures.clear(item)
 
-    async def _settle_all(self) -> bool:
-        """Look into every doubt.  False while one that moves a container stays: no path below it can be trusted."""
+    async def _settle_all(self) -> None:
+        """Look into every doubt, moves first: what a container holds can be found only when we know where it is."""
         doubts = self._backlog.doubts
         by_importance = sorted(doubts.begun.items(), key=lambda pair: pair[1].verb != "move")
         for key, step in by_importance:
             if key in doubts.begun and not self._is_in_hand(key, step.ino):
                 await self._attempt(Settle(key))
-        return not any(step.verb == "move" and self._view.is_container(step.ino) for step in doubts.begun.values())
 
     def _is_in_hand(self, key: EntryKey, ino: Ino) -> bool:
+        """Whether somebody works there, or waits, or nobody knows where it is."""
         step = self._backlog.doubts.begun[key]
         source = EntryKey(step.source_container, step.source_name)
-        return self._view.is_busy(key) or self._backlog.is_busy(ino) or self._backlog.is_busy(source)
+        if self._view.is_busy(key) or self._backlog.is_busy(ino) or self._backlog.is_busy(source):
+            return True
+        return self._view.is_adrift(key) or self._view.is_adrift(source)
 
     async def _sync(self) -> None:
         """The engine must not get ahead of the journal: after a power cut it would hold what never happened."""
@@ -161,7 +167,7 @@ class Passes:
                     ArtifactFlushed(ROOT, *ROOT_KEY, root.version, content=False, attributes=False)
                 )
             except VaultaireError as error:
-                self._desk.fail(ROOT_KEY, error)
+                self._desk.teller.failure(ROOT_KEY, error)
 
     async def _remove_names(self, names: list[EntryKey]) -> None:
         """Names that nobody wants: plain ones in batches, the rest one by one."""
@@ -246,7 +252,7 @@ class Passes:
             return self._choose(item)
         except Exception as error:  # a defect must not keep everything behind this item from being looked at
             log.exception("flush_decision_failed")
-            self._desk.fail(item, error)
+            self._desk.teller.failure(item, error)
             return Wait("a defect")
 
     def _choose(self, item: Item) -> Decision:
@@ -266,12 +272,12 @@ class Passes:
         except VaultaireError as error:
             at_once = isinstance(error, _DISAGREEMENTS) and not isinstance(step, Settle | Complete)
             for item in items:
-                self._desk.fail(item, error, at_once=at_once)
+                self._desk.teller.failure(item, error, at_once=at_once)
             return False
         except Exception as error:  # a defect, of an engine perhaps, is one item's failure like any other
             log.exception("flush_step_failed")
             for item in items:
-                self._desk.fail(item, error)
+                self._desk.teller.failure(item, error)
             return False
         if not isinstance(step, Settle | Delete):
             for item in items:

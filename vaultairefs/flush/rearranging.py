@@ -4,8 +4,7 @@ Promise: each is journalled as begun, done by one verb, and recorded by commits 
 between.  Runs one at a time, so that a decision is never overtaken by another move.
 """
 
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Sequence
 
 from vaultairefs.engine.interface import Deletion
 from vaultairefs.flush.conflicts import Conflicts
@@ -86,7 +85,10 @@ class Rearranger:
         desk = self._desk
         deletions = [Deletion(desk.path(one.key), desk.expected(one.key, one.version)) for one in doomed]
         failed: list[tuple[Doomed, VaultaireError]] = []
-        with desk.working_on([one.key for one in doomed]), self._open_bodies_kept(doomed):
+        with desk.working_on([one.key for one in doomed]):
+            desk.let_stand_alone(*(one.ino for one in doomed))
+            for one in doomed:
+                self._begin_deletion(one)
             answers = await desk.engine.delete(deletions)
             for one, error in zip(doomed, answers, strict=True):
                 if error is None:
@@ -96,27 +98,24 @@ class Rearranger:
         for one, error in failed:
             await self._delete_otherwise(one, error)
 
-    @contextmanager
-    def _open_bodies_kept(self, doomed: Sequence[Doomed]) -> Iterator[None]:
-        """An open file without a name is about to have its bytes nowhere but here: nobody may evict them."""
-        buffer = self._desk.ledger.buffer
-        with ExitStack() as stack:
-            for one in doomed:
-                body = buffer.find(one.ino)
-                if body is not None and body.handles and body.complete and body.size:
-                    stack.enter_context(buffer.pinned(one.ino))
-            yield
+    def _begin_deletion(self, one: Doomed) -> None:
+        """Journal it where the inode lives on or is open: a name that may be gone is no spare for the next to go."""
+        if self._desk.ledger.namespace.find(one.ino) is not None:
+            self._desk.begin("delete", one.ino, one.key, version=one.version)
 
     def _note_deleted(self, one: Doomed) -> None:
         self._desk.overrides.pop(one.key, None)
         self._desk.failures.clear(one.key)
         self._desk.flushed_at.pop(one.ino, None)
         self._desk.ledger.commit(ArtifactDeleted(one.ino, *one.key))
+        self._desk.end(one.key)
         self._desk.disturb(one.key.container)
 
     async def _delete_otherwise(self, one: Doomed, error: VaultaireError) -> None:
         """A deletion that was refused: a container, which nobody remembered, somebody else's version, or a failure."""
         desk = self._desk
+        if isinstance(error, IsAContainer | Conflict):
+            desk.end(one.key)
         try:
             if isinstance(error, IsAContainer):
                 desk.removed_containers.add(one.ino)  # so it is emptied first, and what is in doubt below it settled
@@ -126,7 +125,7 @@ class Rearranger:
             else:
                 raise error
         except VaultaireError as failure:
-            desk.fail(one.key, failure)
+            desk.teller.failure(one.key, failure)
 
     async def _delete_container(self, step: DeleteContainer) -> None:
         desk = self._desk
@@ -152,3 +151,8 @@ def same_attributes(ours: Attributes, sent: Attributes) -> bool:
         and ours.atime_ns == sent.atime_ns
         and ours.xattrs == sent.xattrs
     )
+
+
+def mtime_token(attributes: Attributes) -> str:
+    """The token of a step that sends only attributes."""
+    return f"mtime={attributes.mtime_ns}"

@@ -5,7 +5,7 @@ what changed while they were on their way stays owed.
 """
 
 from vaultairefs.flush.desk import Desk, Sent
-from vaultairefs.flush.rearranging import same_attributes
+from vaultairefs.flush.rearranging import mtime_token, same_attributes
 from vaultairefs.flush.steps import Put, SetAttributes
 from vaultairefs.flush.uploading import Uploader
 from vaultairefs.model.changes import ArtifactFlushed, EntryVanished
@@ -44,7 +44,9 @@ class Sender:
         path = desk.path(step.key)
         with desk.working_on([step.key], [] if self._is_container(step.ino) else [step.ino]):
             attributes = desk.ledger.namespace.get(step.ino).attributes()
-            desk.begin("set_attributes", step.ino, step.key, version=step.version)
+            # The engine keeps no token with attributes; the mtime that was sent tells whether they arrived.
+            token = mtime_token(attributes)
+            desk.begin("set_attributes", step.ino, step.key, version=step.version, token=token)
             expected = desk.expected(step.key, step.version)
             version = await desk.engine.set_attributes(path, attributes, expected=expected)
             desk.overrides.pop(step.key, None)
@@ -117,7 +119,7 @@ class Sender:
             desk.flushed_at[ino] = desk.clock()
         desk.tally.flushed_artifacts += 1
         desk.tally.bytes_uploaded += snapshot.size
-        desk.tell("flush", key, ino, size=snapshot.size)
+        desk.teller.event("flush", key, ino, size=snapshot.size)
 
     def _is_copy(self, ino: Ino, key: EntryKey) -> bool:
         """Whether the engine holds these very bytes at another name already, and has no links to say so."""

@@ -11,13 +11,13 @@ from vaultairefs.backlog import StoredRef
 from vaultairefs.engine.interface import EntryInfo
 from vaultairefs.flush.conflicts import Conflicts
 from vaultairefs.flush.desk import Desk
-from vaultairefs.flush.rearranging import same_attributes
+from vaultairefs.flush.rearranging import mtime_token, same_attributes
 from vaultairefs.ledger.arrivals import discover
 from vaultairefs.ledger.losses import lose
 from vaultairefs.ledger.whereabouts import ROOT_KEY, entry_path
 from vaultairefs.model.changes import ArtifactDeleted, ArtifactFlushed, ArtifactMoved, EntryVanished, StepBegun
 from vaultairefs.model.errors import Busy, Unavailable
-from vaultairefs.model.values import ABSENT, ROOT, STAGING, Attributes, EntryKey, EntryPath, Ino, Kind
+from vaultairefs.model.values import ABSENT, ROOT, STAGING, EntryKey, EntryPath, Ino, Kind
 
 
 class Verdict(enum.Enum):
@@ -42,14 +42,13 @@ class Verdict(enum.Enum):
 class Evidence:
     """``target`` and ``source`` are what the engine holds there now; ``row`` is what our records say of the target.
 
-    ``wanted`` and ``size`` are the inode's own, where attributes were sent.
+    ``size`` is what it must have where only attributes were sent; None if its bytes are newer here.
     """
 
     target: EntryInfo | None
     source: EntryInfo | None = None
     row: StoredRef | None = None
-    wanted: Attributes | None = None
-    size: int = 0
+    size: int | None = None
 
     @property
     def is_target_replaceable(self) -> bool:
@@ -83,15 +82,11 @@ def _is_done(step: StepBegun, target: EntryInfo, evidence: Evidence) -> bool:
         case "create_container":
             return target.attributes.kind is Kind.CONTAINER
         case "set_attributes":
-            wanted = evidence.wanted
-            changed = evidence.row is not None and evidence.row.version != target.version
-            return (
-                changed
-                and wanted is not None
-                and wanted.kind is target.attributes.kind
-                and wanted.mtime_ns == target.attributes.mtime_ns
-                and evidence.size == target.size
-            )
+            if evidence.row is None or evidence.row.version == target.version:
+                return False
+            return step.token == mtime_token(target.attributes) and evidence.size in (None, target.size)
+        case "delete":
+            return False
         case _:
             return target.version == step.version
 
@@ -120,14 +115,7 @@ class Settler:
                 desk.end(key)
                 return
             origin = await self._look_at_source(source) if looks_at_source else None
-            inode = desk.ledger.namespace.find(step.ino)
-            evidence = Evidence(
-                target,
-                origin,
-                desk.ledger.backlog.stored(key),
-                inode.attributes() if inode is not None else None,
-                inode.size if inode is not None and inode.kind is Kind.FILE else 0,
-            )
+            evidence = Evidence(target, origin, self._row(key, step.ino), self._size_of(step.ino))
             self._learn_kind(evidence)
             verdict = judge(step, evidence, desk.is_ours)
             if verdict is Verdict.CHANGED and step.verb == "move" and origin is not None:
@@ -138,6 +126,17 @@ class Settler:
                     desk.end(key)
             else:
                 self._record(verdict, step, key, source, evidence)
+
+    def _row(self, key: EntryKey, ino: Ino) -> StoredRef | None:
+        """What we believe to be at ``key``: our records, or what was found there that may be replaced."""
+        row, found = self._desk.ledger.backlog.stored(key), self._desk.overrides.get(key)
+        return row if found is None else StoredRef(row.ino if row is not None else ino, found)
+
+    def _size_of(self, ino: Ino) -> int | None:
+        inode = self._desk.ledger.namespace.find(ino)
+        if inode is None or self._desk.ledger.backlog.owes_content(ino):
+            return None
+        return inode.size if inode.kind is Kind.FILE else None
 
     def _learn_kind(self, seen: Evidence) -> None:
         """What is in the way may be a container whose inode is forgotten already: it must be emptied, not replaced."""
@@ -180,6 +179,7 @@ class Settler:
                 if step.verb == "set_attributes":
                     lose(desk.ledger, key)
                 elif seen.row is not None:
+                    desk.overrides.pop(key, None)
                     commit(ArtifactDeleted(seen.row.ino, *key))
             case Verdict.OURS:
                 assert seen.target is not None
@@ -208,7 +208,7 @@ class Settler:
             commit(ArtifactMoved(step.ino, *source, *key))
         elif step.verb == "set_attributes":
             commit(ArtifactFlushed(step.ino, *key, target.version, content=False, attributes=True))
-            if inode is not None and seen.wanted is not None and not same_attributes(seen.wanted, target.attributes):
+            if inode is not None and inode.nlink and not same_attributes(inode.attributes(), target.attributes):
                 desk.owe_attributes(step.ino)
         else:
             sent = desk.sent.get(key)
@@ -237,7 +237,7 @@ class Settler:
         await desk.engine.move(origin, path, version=theirs.version, expected=expected)
         desk.ledger.commit(ArtifactMoved(step.ino, *source, *key))
         self._replace(key, theirs._replace(name=key.name))
-        desk.tell("conflict", key, step.ino)
+        desk.teller.event("conflict", key, step.ino)
 
     def _replace(self, key: EntryKey, theirs: EntryInfo) -> None:
         """What is stored at ``key`` is somebody else's now."""

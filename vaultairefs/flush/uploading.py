@@ -14,8 +14,9 @@ import trio
 from vaultairefs.disk.copying import copy_range
 from vaultairefs.disk.os_errors import translated
 from vaultairefs.engine.interface import Upload
-from vaultairefs.flush.desk import Desk, Sent, log
+from vaultairefs.flush.desk import Desk, Sent
 from vaultairefs.flush.steps import Put
+from vaultairefs.flush.telling import log
 from vaultairefs.model.changes import StepEnded
 from vaultairefs.model.errors import Busy, Corrupt, VaultaireError
 from vaultairefs.model.values import ABSENT, Version

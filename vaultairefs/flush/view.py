@@ -88,6 +88,10 @@ class View(Protocol):
         """The name to settle because a step with an unknown outcome carried this inode."""
         ...
 
+    def is_adrift(self, key: EntryKey) -> bool:
+        """A container above the stored ``key`` is being moved, or may have been: its path says nothing now."""
+        ...
+
     def has_unsettled(self, container: Ino) -> bool:
         """Likewise for some name directly below this container."""
         ...

@@ -26,8 +26,7 @@ class Durability:
     """What ``Ledger`` is below its ``commit``.
 
     Invariants: ``refusal`` is set for ever by the first failed sync, and by a change that was journalled and could
-    not be posted; nothing is committed or acknowledged after that.  ``_renamed_over`` holds every inode that a rename
-    put over a name since the last sync mark.
+    not be posted; nothing is committed or acknowledged after that.
     """
 
     def __init__(
@@ -50,7 +49,6 @@ class Durability:
         self._operation_id = operation_id
         self._checkpoint_bytes = checkpoint_bytes
         self._checkpointing = trio.Lock()
-        self._renamed_over: set[Ino] = set()
         self._group = GroupCommit(lambda: self._sequence, self._sync_once)
 
     def commit(self, change: Change) -> Sequence:
@@ -124,19 +122,22 @@ class Durability:
             self._rooms.buffer.files.close()
 
     async def _sync_once(self) -> int:
-        """Bodies behind renames, then a sync mark, then the journal; then what they free leaves the disk."""
+        """Exposed bodies, then a sync mark, then the journal; then what they free leaves the disk."""
         if self.refusal is not None:
             raise self.refusal
         through = self._sequence
-        renamed, self._renamed_over = self._renamed_over, set()
+        exposed, self._rooms.exposed = self._rooms.exposed, set()
         try:
-            for ino in sorted(renamed):
-                await trio.to_thread.run_sync(self._rooms.buffer.sync, ino)
+            for ino in sorted(exposed):
+                body = self._rooms.buffer.find(ino)
+                # A body that failed is refused to everybody already: no reason to stop the whole volume.
+                if body is not None and not body.failed:
+                    await trio.to_thread.run_sync(self._rooms.buffer.sync, ino)
             self._record_synced()
             self._journal.mark(through, self._clock_ns())
             await trio.to_thread.run_sync(self._journal.sync)
         except (OutOfSpace, QuotaExceeded):
-            self._renamed_over |= renamed
+            self._rooms.exposed |= exposed
             raise
         except VaultaireError as error:
             self.refusal = DeviceFailed(f"the volume is read-only, because a sync failed: {error}", operation="fsync")

@@ -133,7 +133,7 @@ class Ledger(Durability):
             raise self.refusal from error
         if type(change) is EntryRenamed and change.replaced != NO_INO:
             # Not safe before the bytes behind both names are.
-            self._renamed_over |= {change.ino, change.replaced} if change.exchange else {change.ino}
+            rooms.exposed |= {change.ino, change.replaced} if change.exchange else {change.ino}
         elif self.witnesses:
             announce(self.witnesses, change)
         return sequence

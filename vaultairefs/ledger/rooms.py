@@ -7,12 +7,16 @@ from vaultairefs.backlog import Backlog
 from vaultairefs.buffer import Body, Buffer
 from vaultairefs.model.changes import Change
 from vaultairefs.model.errors import VaultaireError
-from vaultairefs.model.values import Ino, Kind, Sequence
+from vaultairefs.model.values import Ino, Kind, Sequence, Version
 from vaultairefs.namespace import Namespace
 
 
 class Rooms:
-    """Namespace, buffer and backlog of one volume."""
+    """Namespace, buffer and backlog of one volume.
+
+    ``exposed`` are the inodes whose bytes must reach the disk before the next sync mark: a rename put them over a
+    name, or the engine lost what it had of them.
+    """
 
     def __init__(
         self,
@@ -25,7 +29,8 @@ class Rooms:
     ) -> None:
         self.namespace = namespace
         self.buffer = Buffer(bodies, buffer_size=buffer_size, on_failure=on_failure)
-        self.backlog = Backlog(clock=clock, kind_of_named=self._kind_of_named, left_in_engine=self.buffer.keep_base)
+        self.backlog = Backlog(clock=clock, kind_of_named=self._kind_of_named, left_in_engine=self._left_in_engine)
+        self.exposed: set[Ino] = set()
 
     def post(self, sequence: Sequence, change: Change) -> None:
         """Let every room take note; live commits and recovery both go through here, always in this order.
@@ -40,6 +45,10 @@ class Rooms:
         """Refuse what does not fit: the errors of ``Namespace.check`` and ``Buffer.check``."""
         self.namespace.check(change)
         self.buffer.check(change)
+
+    def _left_in_engine(self, ino: Ino, versions: set[Version]) -> None:
+        if self.buffer.keep_base(ino, versions):
+            self.exposed.add(ino)
 
     def _kind_of_named(self, ino: Ino) -> Kind | None:
         inode = self.namespace.inodes.get(ino)

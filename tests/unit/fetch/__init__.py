@@ -1,0 +1,1 @@
+"""Tests of the room that brings the engine to local state."""

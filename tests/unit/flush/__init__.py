@@ -1,0 +1,1 @@
+"""Tests of the room that brings local state to the engine."""

@@ -36,6 +36,7 @@ class Toy:
         self.busy: set[EntryKey | Ino] = set()
         self.unsettled: set[EntryKey] = set()
         self.unready: set[Ino] = set()
+        self.adrift: set[Ino] = set()
         self.insisted = False
         self.counter = 0
 
@@ -85,6 +86,9 @@ class Toy:
 
     def doubt_about_inode(self, ino: Ino) -> EntryKey | None:
         return None
+
+    def is_adrift(self, key: EntryKey) -> bool:
+        return key.container in self.adrift
 
     def has_unsettled(self, container: Ino) -> bool:
         return any(key.container == container for key in self.unsettled)

@@ -148,6 +148,46 @@ async def test_a_drain_does_not_wait_for_an_unlinked_open_file(world: World) -> 
     assert world.ledger.buffer.read(ino, 0, 200) == b"x" * 200
 
 
+async def test_an_open_file_in_a_removed_container_holds_nobody_up(world: World) -> None:
+    container = world.mkdir(ROOT, b"d")
+    ino = world.create(container, b"a", b"x" * 200)
+    await settled(world)
+    world.hold(ino)
+    world.evict_everything()
+    world.remove(container, b"a")
+    world.remove(ROOT, b"d")
+    world.create(ROOT, b"d", b"new")
+    world.seconds += 60
+    for _ in range(3):
+        await world.tick()
+    assert world.engine_holds().keys() == {b"d"} and len(world.engine.parked()) == 1
+    await world.fetcher.ensure(ino, 0, 200)
+    assert world.ledger.buffer.read(ino, 0, 200) == b"x" * 200
+    await world.drain()
+    await world.check_equal()
+
+
+async def test_nothing_is_begun_below_a_container_whose_move_is_in_doubt(world: World) -> None:
+    """Its path says nothing: what is not found there is not lost."""
+    container = world.mkdir(ROOT, b"d")
+    ino = world.create(container, b"a", b"1")
+    await settled(world)
+    world.engine.fail_next("move", Unavailable("the connection broke"), applied=True)
+    world.engine.fail_next("stat", Unavailable("and stays broken"))
+    world.rename(ROOT, b"d", ROOT, b"e")
+    world.seconds += 2
+    await world.tick()
+    world.write(ino, 0, b"2")
+    world.link(ino, ROOT, b"b")
+    world.remove(container, b"a")
+    world.seconds += 2
+    world.engine.calls.clear()
+    await world.tick()
+    assert not world.engine.calls.keys() & {"put", "link", "delete"}
+    await world.drain()
+    await world.check_equal()
+
+
 async def test_one_failing_item_stops_nobody_and_is_told_until_it_works(world: World) -> None:
     await settled(world)
     world.engine.fail_next("put", OutOfSpace("the store is full"))

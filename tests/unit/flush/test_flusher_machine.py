@@ -100,6 +100,10 @@ class Machine:
 
     async def check_handles(self) -> None:
         """Unlinked or not, what is open can be read to its last byte."""
+        for _ in range(20):
+            if self.world.ledger.backlog.doubts.begun:
+                self.world.seconds += 60
+                await self.world.tick()
         for ino in self.world.held:
             expected = self.world.contents[ino]
             for _ in range(3):

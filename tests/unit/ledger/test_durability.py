@@ -349,3 +349,27 @@ def test_close_leaves_nothing_to_replay(lab: Lab, base: Path, open_lab: OpenLab)
     again = open_lab(base / "copy")
     assert again.ledger.recovered.changes_replayed == 0
     assert again.ledger.fingerprint() == before
+
+
+def test_a_body_whose_version_the_engine_lost_is_synced_before_the_journal(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ino = lab.write_whole(b"a", b"bytes")
+    lab.flush(ino)
+    lab.sync()
+    order = Order(lab, monkeypatch)
+    lab.commit(changes.ArtifactConflicted(ino, ROOT, b"a", b"a.conflict", 1))
+    lab.sync()
+    assert len(order.bodies()) == 1
+
+
+def test_a_body_that_is_refused_already_does_not_stop_the_volume(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    lab.write_whole(b"old", b"old")
+    new = lab.write_whole(b"new", b"new")
+    with monkeypatch.context() as patch:
+        patch.setattr("vaultairefs.buffer.files.sync_data", failing(DeviceFailed))
+        with pytest.raises(DeviceFailed):
+            trio.run(lab.ledger.sync_body, new)
+    lab.rename(b"new", b"old")
+    lab.sync()
+    lab.file(b"goes on")

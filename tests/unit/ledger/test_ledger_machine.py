@@ -67,5 +67,5 @@ class LedgerMachine(RuleBasedStateMachine):
 
 TestLedgerMachine = LedgerMachine.TestCase
 TestLedgerMachine.settings = settings(
-    max_examples=15, stateful_step_count=60, deadline=None, suppress_health_check=list(HealthCheck)
+    max_examples=12, stateful_step_count=50, deadline=None, suppress_health_check=list(HealthCheck)
 )
