@@ -1,9 +1,12 @@
 """Draining leaves the processor to programs: while its workers have work, it does not look for more."""
 
+import pytest
 import trio
 import trio.testing
+from structlog.testing import capture_logs
 
 from tests.unit.flush.world import World
+from vaultairefs.model.errors import OutOfSpace
 from vaultairefs.model.values import ROOT
 
 
@@ -37,3 +40,16 @@ async def test_a_file_that_was_sent_begins_no_pass_while_others_are_queued(world
         assert flusher._poked.is_set(), "there may be more"
         nursery.cancel_scope.cancel()
     assert not poked_between
+
+
+async def test_a_journal_that_stays_full_is_told_once(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def full() -> None:
+        await trio.lowlevel.checkpoint()
+        raise OutOfSpace
+
+    monkeypatch.setattr(world.ledger, "sync", full)
+    world.create(ROOT, b"a", b"x")
+    with capture_logs() as lines:
+        for _ in range(5):
+            await world.flusher._passes.run()
+    assert [line["event"] for line in lines] == ["flush_goes_on_without_sync"]
