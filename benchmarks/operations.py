@@ -75,10 +75,10 @@ class Mount:
     def measure(self, operation: str, calls: int, call: Callable[[int], object]) -> None:
         """``call(0..calls - 1)``, as one row."""
         events = self.status()["event_sequence"]
-        user, system, began = *_cpu_seconds(self.pid), time.perf_counter()
+        user, system, began = *cpu_seconds(self.pid), time.perf_counter()
         for number in range(calls):
             call(number)
-        elapsed, (user_after, system_after) = time.perf_counter() - began, _cpu_seconds(self.pid)
+        elapsed, (user_after, system_after) = time.perf_counter() - began, cpu_seconds(self.pid)
         requests = self.status()["event_sequence"] - events
         used = user_after - user
         cpu = used + system_after - system
@@ -90,13 +90,13 @@ def _run(*arguments: str) -> str:
     return subprocess.run([COMMAND, *arguments], check=True, stdout=subprocess.PIPE, text=True).stdout
 
 
-def _cpu_seconds(pid: int) -> tuple[float, float]:
+def cpu_seconds(pid: int) -> tuple[float, float]:
     """User and system time of the process (proc(5), stat)."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return int(fields[11]) / TICKS, int(fields[12]) / TICKS
 
 
-def _create(path: str) -> None:
+def create(path: str) -> None:
     descriptor = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o644)
     os.write(descriptor, BLOCK)
     os.close(descriptor)
@@ -110,7 +110,7 @@ def measure_first_mount(mount: Mount, number: int) -> None:
     """What needs no cold kernel."""
     folder = str(mount.path)
     mount.measure("negative lookup", number, lambda n: os.access(f"{folder}/none{n}", os.F_OK))
-    mount.measure("create, write 4 KiB, close", number, lambda n: _create(f"{folder}/f{n}"))
+    mount.measure("create, write 4 KiB, close", number, lambda n: create(f"{folder}/f{n}"))
     mount.measure("open, close", number, lambda n: _open_close(f"{folder}/f{n}"))
     big = os.open(f"{folder}/big", os.O_CREAT | os.O_RDWR, 0o644)
     buffer = ctypes.create_string_buffer(256)

@@ -60,7 +60,9 @@ def outside() -> Iterator[Path]:
 @pytest.fixture
 def cluster(place: Path, outside: Path) -> Iterator[Cluster]:
     made = Cluster(place / "cluster", outside)
-    made.program("initdb", "-D", str(made.data), "-U", "owner", "-A", "trust", "--data-checksums", "--locale=C")
+    made.program(
+        "initdb", "-D", str(made.data), "-U", "owner", "-A", "trust", "--data-checksums", "--locale=C", "--no-sync"
+    )
     made.start()
     yield made
     if (made.data / "postmaster.pid").exists():

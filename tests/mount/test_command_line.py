@@ -284,7 +284,8 @@ def test_the_event_log_is_read_while_mounted_and_after(daemon: Daemon, base: Pat
 
 def test_following_the_event_log_shows_what_happens_from_now_on(daemon: Daemon) -> None:
     daemon.mount()
-    words = [*COMMAND, "events", "tail", str(daemon.mountpoint), "--follow", "--json"]
+    # A suite that runs in the background of a shell hands an ignored SIGINT down.
+    words = ["env", "--default-signal=INT", *COMMAND, "events", "tail", str(daemon.mountpoint), "--follow", "--json"]
     with subprocess.Popen(words, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         (daemon.mountpoint / "now").mkdir()

@@ -4,9 +4,9 @@ Promise: a descriptor is closed only when nobody has it pinned; a file is made w
 """
 
 import contextlib
-import heapq
 import os
 from collections.abc import Iterable, Iterator
+from operator import attrgetter
 from pathlib import Path
 from typing import Final
 
@@ -61,7 +61,7 @@ class BodyFiles:
     def _close_oldest(self) -> None:
         """Close an eighth of the descriptors, those unused for longest and not pinned."""
         idle = (body for body in self._opened if body.file is None or not body.file.pins)
-        for body in heapq.nsmallest(max(1, self._limit // 8), idle, key=lambda body: body.last_used):
+        for body in sorted(idle, key=attrgetter("last_used"))[: max(1, self._limit // 8)]:
             self._opened.discard(body)
             if body.file is not None:
                 os.close(body.file.fd)

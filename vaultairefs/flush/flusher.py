@@ -203,7 +203,8 @@ class Flusher:
         """Wait for a poke or a while; never shorter than the last pass allows, so that others get their turn."""
         least = min(self._passes.last_seconds * _RESTS_PER_PASS, _REST_AFTER_LONG_PASS_SECONDS)
         await trio.sleep(least)
-        seconds = _REST_SECONDS_MIN if self._urgency.hurries else self._rest_seconds
+        is_busy = self._passes.has_queue and not self._desk.awaited
+        seconds = _REST_SECONDS_MIN if self._urgency.hurries and not is_busy else self._rest_seconds
         with trio.move_on_after(max(seconds - least, 0.0)):
             await self._poked.wait()
         self._poked = trio.Event()

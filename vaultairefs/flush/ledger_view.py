@@ -90,7 +90,7 @@ class LedgerView:
         if inode is None or inode.nlink or inode.children is not None:
             return False
         body = self._buffer.find(ino)
-        return body is not None and body.handles > 0 and not body.complete and inode.size > 0
+        return body is not None and body.handles > 0 and not body.complete
 
     def completes(self, ino: Ino) -> bool:
         return self._urgency.insists

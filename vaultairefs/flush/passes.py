@@ -74,8 +74,8 @@ class Passes:
         self._queue: deque[Item] = deque()
         self._queued: set[Item] = set()
         self._arrived = trio.Event()
-        self._at_work = 0
-        self.last_seconds = 0.0
+        self._at_work, self.last_seconds = 0, 0.0
+        self._why_unsynced: type[VaultaireError] | None = None
 
     @property
     def is_working(self) -> bool:
@@ -154,9 +154,11 @@ class Passes:
             return
         try:
             await self._desk.ledger.sync()
+            self._why_unsynced = None
         except VaultaireError as error:
-            # Full, mostly: what goes to the engine makes room.
-            log.warning("flush_goes_on_without_sync", reason=str(error))
+            if type(error) is not self._why_unsynced:  # full, mostly: what goes to the engine makes room
+                log.warning("flush_goes_on_without_sync", reason=str(error))
+            self._why_unsynced = type(error)
 
     async def _meet_root(self) -> None:
         """The root is always there; what is owed of it goes onto whatever version it is."""

@@ -69,17 +69,19 @@ class Ledger(Durability):
         tenant: str = "",
         mount: str = "",
         clock_ns: Callable[[], int] = time.time_ns,
-        clock: Callable[[], float] = trio.current_time,
+        clock: Callable[[], float] | None = None,
         root_owner: tuple[int, int] = (0, 0),
         buffer_size: int = 20 << 30,
         checkpoint_bytes: int = 32 << 20,
     ) -> "Ledger":
         """Recover what the state directory holds.
 
-        ``mount`` is what events call this mount (default: the state's mount id); ``root_owner`` is uid and gid of a
-        new root container; the journal is checkpointed when it passes ``checkpoint_bytes``.  ``BadInput`` for a newer
-        format, ``OutOfSpace`` when there is no room to recover.
+        ``mount`` is what events call this mount (default: the state's mount id); ``clock`` counts seconds (default:
+        trio's, without a detour, for every change asks it several times); ``root_owner`` is uid and gid of a new root
+        container; the journal is checkpointed when it passes ``checkpoint_bytes``.  ``BadInput`` for a newer format,
+        ``OutOfSpace`` when there is no room to recover.
         """
+        clock = clock or trio.lowlevel.current_clock().current_time
         journal, events, recovery = await trio.to_thread.run_sync(
             partial(
                 recover,

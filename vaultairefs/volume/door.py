@@ -15,6 +15,7 @@ from typing import Final
 
 import structlog
 
+from vaultairefs.events import EventRecord
 from vaultairefs.ledger import Ledger
 from vaultairefs.model.context import OperationContext, current, enter, leave
 from vaultairefs.model.errors import Stale
@@ -22,6 +23,7 @@ from vaultairefs.model.values import Ino
 from vaultairefs.namespace import Inode
 
 OK: Final = "OK"
+_REQUESTS_UNKNOWN: Final = 0
 
 log = structlog.get_logger(__name__)
 
@@ -171,31 +173,37 @@ class Door:
         duration_ns: int,
     ) -> None:
         """Record the call that just ended."""
-        inode, io = passage.inode, passage.io
+        inode, io, events = passage.inode, passage.io, self.ledger.events
         container, artifact = passage.where()
         try:
-            self.ledger.events.record(
-                time_ns=began_ns,
-                operation_id=context.operation_id,
-                pid=context.pid,
-                uid=context.uid,
-                comm=context.comm,
-                operation=context.operation,
-                container=container,
-                artifact=artifact,
-                inode=inode.ino if inode else passage.ino,
-                size=inode.size if inode else None,
-                offset=passage.offset,
-                length=passage.length,
-                duration_ns=duration_ns,
-                outcome=OK if error is None else self._outcome_name(error),
-                durability=passage.durability,
-                cache_hit=passage.cache_hit,
-                reads=io.reads,
-                writes=io.writes,
-                bytes_read=io.bytes_read,
-                bytes_written=io.bytes_written,
-                sequential_share=io.sequential_share,
+            events.append(
+                EventRecord(
+                    events.next_sequence,
+                    began_ns,
+                    events.tenant,
+                    events.mount,
+                    context.operation_id,
+                    context.pid,
+                    context.uid,
+                    context.comm,
+                    context.operation,
+                    container,
+                    artifact,
+                    inode.ino if inode is not None else passage.ino,
+                    inode.size if inode is not None else None,
+                    passage.offset,
+                    passage.length,
+                    duration_ns,
+                    OK if error is None else self._outcome_name(error),
+                    passage.durability,
+                    passage.cache_hit,
+                    _REQUESTS_UNKNOWN,
+                    io.reads,
+                    io.writes,
+                    io.bytes_read,
+                    io.bytes_written,
+                    io.sequential_share,
+                )
             )
         except Exception as failure:
             if not self.lost_events:

@@ -137,6 +137,17 @@ async def test_an_unlinked_open_file_can_be_read_to_its_end(world: World) -> Non
     assert world.ledger.buffer.read(ino, 0, 200) == b"x" * 200
 
 
+async def test_an_unlinked_open_file_can_be_written_though_it_was_empty_and_evicted(world: World) -> None:
+    ino = world.create(ROOT, b"a")
+    await settled(world)
+    world.hold(ino)
+    world.evict_everything()
+    world.remove(ROOT, b"a")
+    await world.drain()
+    world.write(ino, 0, b"late")
+    assert world.ledger.buffer.read(ino, 0, 10) == b"late"
+
+
 async def test_a_drain_does_not_wait_for_an_unlinked_open_file(world: World) -> None:
     ino = world.create(ROOT, b"a", b"x" * 200)
     await settled(world)

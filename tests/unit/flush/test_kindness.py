@@ -1,28 +1,55 @@
-"""Draining leaves the processor to programs: what has work for its workers does not look for more."""
+"""Draining leaves the processor to programs: while its workers have work, it does not look for more."""
 
 import pytest
+import trio
+import trio.testing
+from structlog.testing import capture_logs
 
 from tests.unit.flush.world import World
+from vaultairefs.model.errors import OutOfSpace
 from vaultairefs.model.values import ROOT
 
-FILES = 300
 
-
-async def test_many_files_are_drained_in_a_few_passes(
-    world: World, monkeypatch: pytest.MonkeyPatch, autojump_clock: object
-) -> None:
+async def test_a_file_that_was_sent_begins_no_pass_while_others_are_queued(world: World) -> None:
     """A pass looks at thousands of names and syncs the journal; one after each file took half of all time."""
-    for number in range(FILES):
-        world.create(ROOT, b"%d" % number, b"x")
-    passes = 0
-    run = world.flusher._passes.run
+    for name in (b"a", b"b"):
+        world.create(ROOT, name, b"x")
+    flusher = world.flusher
+    world.seconds += 10
+    await flusher._passes.run()
+    assert flusher._passes.has_queue
+    second = trio.Event()
+    puts = 0
 
-    async def counted() -> None:
-        nonlocal passes
-        passes += 1
-        await run()
+    async def hold_the_second(verb: str) -> None:
+        nonlocal puts
+        if verb == "put":
+            puts += 1
+            if puts > 1:
+                await second.wait()
 
-    monkeypatch.setattr(world.flusher._passes, "run", counted)
-    await world.flusher.drain()
-    assert world.is_idle()
-    assert passes < 10
+    world.engine.on_call = hold_the_second
+    flusher._poked = trio.Event()
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(flusher._work)
+        await trio.testing.wait_all_tasks_blocked()
+        assert puts == 2
+        poked_between = flusher._poked.is_set()
+        second.set()
+        await trio.testing.wait_all_tasks_blocked()
+        assert flusher._poked.is_set(), "there may be more"
+        nursery.cancel_scope.cancel()
+    assert not poked_between
+
+
+async def test_a_journal_that_stays_full_is_told_once(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def full() -> None:
+        await trio.lowlevel.checkpoint()
+        raise OutOfSpace
+
+    monkeypatch.setattr(world.ledger, "sync", full)
+    world.create(ROOT, b"a", b"x")
+    with capture_logs() as lines:
+        for _ in range(5):
+            await world.flusher._passes.run()
+    assert [line["event"] for line in lines] == ["flush_goes_on_without_sync"]

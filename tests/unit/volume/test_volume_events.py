@@ -156,10 +156,10 @@ async def test_fsync_says_what_it_reached(house: House) -> None:
 async def test_an_event_that_cannot_be_written_does_not_fail_the_call(
     house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def full(**_: object) -> int:
+    def full(_: object) -> None:
         raise OutOfSpace
 
-    monkeypatch.setattr(house.ledger.events, "record", full)
+    monkeypatch.setattr(house.ledger.events, "append", full)
     await house.volume.tree.mkdir(ROOT, b"d", 0o755)
     assert await house.volume.tree.lookup(ROOT, b"d") is not None
     assert house.volume.door.lost_events == 2
