@@ -181,7 +181,7 @@ class Runner:
                 else:
                     os.close(descriptor)
             case "append" if step.path == JOURNAL:
-                os.write(self.held, step.data)
+                _all_of(step, os.write(self.held, step.data))
             case "write" | "append" | "fsync":
                 self._through_descriptor(path, step)
             case "truncate":
@@ -205,10 +205,16 @@ class Runner:
         descriptor = os.open(path, os.O_RDWR | (os.O_APPEND if step.verb == "append" else 0))
         try:
             if step.verb == "append":
-                os.write(descriptor, step.data)
+                _all_of(step, os.write(descriptor, step.data))
             elif step.verb == "write":
-                os.pwrite(descriptor, step.data, step.number)
+                _all_of(step, os.pwrite(descriptor, step.data, step.number))
             else:
                 os.fsync(descriptor)
         finally:
             os.close(descriptor)
+
+
+def _all_of(step: Step, written: int) -> None:
+    """The kernel sends a write in pieces that end at a page; a daemon that dies between them makes it a short one."""
+    if written < len(step.data):
+        raise OSError(f"only {written} of {len(step.data)} bytes were written")

@@ -40,7 +40,8 @@ def test_kill_9_loses_nothing_that_had_returned(daemon: Daemon, rounds: int) -> 
         crew.finish()
         daemon.mount()
         for writer in crew.writers:
-            assert complaints(Observed(writer.folder), writer.seed, writer.begun, writer.done) == []
+            found = complaints(Observed(writer.folder), writer.seed, writer.begun, writer.done)
+            assert not found, "\n".join(found)
     recovered = manifest(daemon.mountpoint / "work")
     events = daemon.events()
     daemon.umount()

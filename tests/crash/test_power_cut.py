@@ -105,4 +105,5 @@ def test_after_a_power_cut_the_names_are_a_prefix_of_history(
     crew.finish()
     (writer,) = crew.writers
     seen = Observed(daemon.mountpoint / writer.folder.name)
-    assert prefix_complaints(seen, writer.seed, writer.begun, writer.done) == []
+    found = prefix_complaints(seen, writer.seed, writer.begun, writer.done)
+    assert not found, "\n".join(found)

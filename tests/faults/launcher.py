@@ -41,7 +41,7 @@ FAULTS: dict[str, tuple[str, Callable[[], Exception]]] = {
     "posting": ("vaultairefs.namespace.namespace:Namespace.apply", unexpected),
     "backlog": ("vaultairefs.backlog.backlog:Backlog.apply", unexpected),
     "buffer": ("vaultairefs.buffer.buffer:Buffer.write", unexpected),
-    "events": ("vaultairefs.events.log:EventLog.record", unexpected),
+    "events": ("vaultairefs.events.log:EventLog.append", unexpected),
     "ledger": ("vaultairefs.ledger.ledger:Ledger.commit", unexpected),
     "engine": ("vaultairefs.engine.local:LocalEngine.put", unexpected),
     "listing": ("vaultairefs.engine.local:LocalEngine.list", unexpected),
