@@ -11,7 +11,7 @@ from vaultairefs.control.protocol import Message
 
 
 def status_of(settings: MountSettings, rooms: Rooms) -> Message:
-    """Sizes in bytes, ``_s`` in seconds; DESIGN §4 names the fields that scripts may rely on."""
+    """Sizes in bytes, ``_s`` in seconds; docs/command-line.md names the fields that scripts may rely on."""
     owed = rooms.owed()
     flushing = rooms.flusher.status()
     oldest = rooms.oldest_owed_since()
