@@ -92,10 +92,17 @@ def check_service(engine: Path) -> None:
 
 def main() -> None:
     engine, service_engine = Path(sys.argv[1]), Path(sys.argv[2])
-    check_automount(engine)
-    check_umount(engine)
-    check_service(service_engine)
-    (Path("/mnt/vaultaire") / "at the end").write_text("written right before the poweroff")
+    try:
+        check_automount(engine)
+        check_umount(engine)
+        check_service(service_engine)
+        (Path("/mnt/vaultaire") / "at the end").write_text("written right before the poweroff")
+    except BaseException:
+        # The machine is gone afterwards: what it has to say goes with the failure.
+        subprocess.run(
+            ["journalctl", "--boot", "--no-pager", "--output=cat", "--unit=mnt-*", f"--unit={SERVICE}"], stdout=2
+        )
+        raise
 
 
 if __name__ == "__main__":

@@ -49,7 +49,7 @@ def outcome(machine: Machine, tmp_path: Path) -> Outcome:
         machine.bind(tmp_path / folder, f"/srv/{folder}")
     (tmp_path / "vaultaire").chmod(0o777)
     for helper in ("mount.fuse.vaultairefs", "umount.fuse.vaultairefs"):
-        machine.link(f"usr/sbin/{helper}", BIN / helper)
+        machine.link(f"sbin/{helper}", BIN / helper)
     machine.link("usr/local/bin/vaultairefs", BIN / "vaultairefs")
     for unit in UNITS.glob("*.*"):
         if unit.suffix in (".mount", ".automount", ".service"):
