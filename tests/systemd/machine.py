@@ -59,7 +59,7 @@ class Machine:
             os.mknod(base / "dev" / name, 0o600 | 0o020000, os.makedev(*number))
             self.bind(base / "dev" / name, f"/dev/{name}")
         self.link("etc/systemd/system/tmp.mount", Path("/dev/null"))  # what lies in /tmp must stay visible
-        for folder in (ROOT, Path(sys.base_prefix)):
+        for folder in {ROOT, Path(sys.base_prefix)} - {Path("/usr")}:  # /usr is in the copy, with the helpers
             self.bind(folder, str(folder))
 
     def install(self, path: str, content: str | Path, mode: int = 0o644) -> None:
