@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vaultairefs.model import changes
+from vaultairefs.model import changes, engine_changes
 from vaultairefs.model.changes import Change, ContainerCreated, EntryRemoved, decode, encode
 from vaultairefs.model.values import Attributes, Ino, Kind, Version
 
@@ -66,9 +66,14 @@ def test_every_change_decodes_to_what_was_encoded(change: Change) -> None:
 
 
 def test_tags_in_old_journals_keep_their_meaning() -> None:
-    classes = inspect.getmembers(changes, lambda member: inspect.isclass(member) and issubclass(member, msgspec.Struct))
-    found = {name: cls.__struct_config__.tag for name, cls in classes if cls.__module__ == changes.__name__}
-    assert found == TAGS
+    homes = (changes, engine_changes)
+    found = {
+        cls.__name__: cls.__struct_config__.tag
+        for home in homes
+        for _, cls in inspect.getmembers(home, inspect.isclass)
+        if issubclass(cls, msgspec.Struct) and cls.__module__ == home.__name__
+    }
+    assert found == TAGS == {cls.__name__: cls.__struct_config__.tag for cls in get_args(Change)}
 
 
 def test_a_record_of_an_older_version_reads_with_defaults() -> None:
