@@ -20,10 +20,11 @@ import traceback
 from pathlib import Path
 from typing import Any
 
+from benchmarks.compare.raw import RAW
 from benchmarks.compare.report import write_report
 from benchmarks.compare.store import Store, store
 from benchmarks.compare.systems import SYSTEMS, System
-from benchmarks.compare.workloads import MIB, WORKLOADS, Inputs, Measures
+from benchmarks.compare.workloads import MIB, WORKLOADS, Inputs
 
 
 def main() -> int:
@@ -64,8 +65,8 @@ def _round(number: int, server: Store, base: Path, inputs: Inputs, chosen: argpa
     turned = names[number % len(names) :] + names[: number % len(names)]
     rows = []
     for workload in chosen.workload or WORKLOADS:
-        if workload == "cold-read":
-            rows.append({"round": number, "system": "raw client", "measures": _raw(server, inputs, base)})
+        if workload in RAW:
+            rows.append({"round": number, "system": "raw client", "measures": RAW[workload](server, inputs, base)})
         for name in turned:
             row = {"round": number, "system": name, **_measure(SYSTEMS[name](base, server), workload, inputs)}
             rows.append(row)
@@ -88,22 +89,6 @@ def _measure(system: System, workload: str, inputs: Inputs) -> dict[str, Any]:
         return {"measures": {}, "failure": f"{workload}: {error}"}
     finally:
         system.unmount()
-
-
-def _raw(server: Store, inputs: Inputs, base: Path) -> Measures:
-    """The same bytes by boto3's own parallel transfer."""
-    server.empty("compare-raw")
-    large, back = inputs.make_large(), base / "back"
-    began = time.perf_counter()
-    server.upload("compare-raw", "large", large)
-    uploaded = time.perf_counter()
-    server.download("compare-raw", "large", back)
-    downloaded = time.perf_counter()
-    back.unlink()
-    return {
-        "copy in until in the store (MiB): per second": inputs.size / MIB / (uploaded - began),
-        "read 1 MiB blocks, cold (MiB): per second": inputs.size / MIB / (downloaded - uploaded),
-    }
 
 
 def _circumstances(chosen: argparse.Namespace) -> dict[str, Any]:
