@@ -70,7 +70,7 @@ def require(request: pytest.FixtureRequest) -> Callable[[Engine], None]:
     return check
 
 
-@pytest.fixture(params=["memory", "local", "unprivileged", "moto", pytest.param("ceph", marks=pytest.mark.slow)])
+@pytest.fixture(params=["memory", "local", "unprivileged", "moto", "ceph"])
 async def engine(
     request: pytest.FixtureRequest, directory: Path, require: Callable[[Engine], None]
 ) -> AsyncIterator[Engine]:

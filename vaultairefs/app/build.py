@@ -70,7 +70,8 @@ class Rooms(NamedTuple):
 @contextlib.asynccontextmanager
 async def open_rooms(settings: MountSettings) -> AsyncIterator[Rooms]:
     """Everything but the mount itself; ``BadInput`` in one sentence when it cannot be had."""
-    counting = Counting(open_engine(settings.spec, settings.tenant, read_only=settings.read_only))
+    opened = open_engine(settings.spec, settings.tenant, read_only=settings.read_only, options=settings.engine_options)
+    counting = Counting(opened)
     engine = await _made_usable(settings, cast(Engine, counting))
     clean = False
     try:

@@ -16,6 +16,7 @@ from vaultairefs.config import environment, options, units
 from vaultairefs.model.errors import BadInput
 
 MIB: Final = 1 << 20
+ENGINE_OPTIONS: Final = ("endpoint_url", "region", "profile", "passwd_file", "max_requests", "addressing_style")
 
 
 def _size(value: Any) -> Any:
@@ -70,6 +71,18 @@ class MountSettings(BaseSettings):
     allow_other: Flag = False
     log_format: Literal["json", "console"] = "json"
     supervise: Flag = False
+    endpoint_url: str | None = None
+    region: str | None = None
+    profile: str | None = None
+    passwd_file: str | None = None
+    max_requests: str | None = None
+    addressing_style: str | None = None
+
+    @property
+    def engine_options(self) -> dict[str, str]:
+        """Those that are the engine's own, as given; it judges them."""
+        given = {name: getattr(self, name) for name in ENGINE_OPTIONS}
+        return {name: value for name, value in given.items() if value is not None}
 
     @property
     def read_only(self) -> bool:

@@ -18,7 +18,7 @@ from vaultairefs.engine.tenancy import namespace_name
 from vaultairefs.model.errors import BadInput
 
 GROUP: Final = "vaultairefs.engines"
-_OWN: Final = {"file": "vaultairefs.engine.local", "memory": "vaultairefs.engine.memory"}
+_OWN: Final = {"file": "vaultairefs.engine.local", "memory": "vaultairefs.engine.memory", "s3": "vaultairefs.engine.s3"}
 _SCHEME: Final = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*):")
 
 

@@ -29,7 +29,9 @@ def test_sync_alone_is_the_kernels_and_with_a_value_ours() -> None:
     assert parsed == ({"sync": "stored"}, ("sync",))
 
 
-@pytest.mark.parametrize("word", ["bogus", "bogus=1", "ro=1", "allow_other=yes", "state", "tenant=", "endpoint_url=x"])
+@pytest.mark.parametrize(
+    "word", ["bogus", "bogus=1", "ro=1", "allow_other=yes", "state", "tenant=", "endpoint=x", "region"]
+)
 def test_an_unknown_option_or_a_value_out_of_place_is_one_sentence(word: str) -> None:
     with pytest.raises(BadInput) as caught:
         options.parse([word])

@@ -78,7 +78,7 @@ def test_memory_engines_are_new_and_named() -> None:
 def test_other_packages_add_schemes(monkeypatch: pytest.MonkeyPatch) -> None:
     add(monkeypatch, EntryPoint("demo", "vaultairefs.engine.memory:open_engine", registry.GROUP))
     assert isinstance(open_engine("demo:x"), MemoryEngine)
-    assert registry.schemes() == ["demo", "file", "memory"]
+    assert registry.schemes() == ["demo", "file", "memory", "s3"]
 
 
 def test_an_engine_that_cannot_be_loaded_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:

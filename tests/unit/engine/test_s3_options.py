@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from vaultairefs.engine.registry import open_engine as open_registered
-from vaultairefs.engine.s3 import S3Engine, open_engine
+from vaultairefs.engine.registry import open_engine
+from vaultairefs.engine.s3 import S3Engine
 from vaultairefs.engine.s3_account import S3Account
 from vaultairefs.engine.s3_options import Login, parse
 from vaultairefs.model.errors import BadInput
@@ -66,8 +66,8 @@ def test_what_cannot_be_is_one_sentence(spec: str, tenant: str | None, options: 
     assert "\n" not in str(caught.value)
 
 
-async def test_the_factory_opens_buckets_and_accounts() -> None:
-    one, all_ = open_engine("s3://bucket/p", "t"), open_engine("s3://", None)
+async def test_the_registry_opens_buckets_and_accounts() -> None:
+    one, all_ = open_engine("s3://bucket/p", "t"), open_engine("s3://")
     assert isinstance(one, S3Engine) and isinstance(all_, S3Account)
     assert one.identity.startswith("s3://bucket/p/t-t at https://")
     await one.close()
@@ -78,13 +78,13 @@ def test_without_credentials_the_sentence_says_so(monkeypatch: pytest.MonkeyPatc
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.delenv(name)
     with pytest.raises(BadInput, match="credentials"):
-        open_engine("s3://bucket", None)
+        open_engine("s3://bucket")
 
 
 @pytest.mark.parametrize("engine", ["memory:", "file:///"])
 def test_other_engines_refuse_these_options(engine: str) -> None:
     with pytest.raises(BadInput, match="region"):
-        open_registered(engine, None, options={"region": "here"})
+        open_engine(engine, None, options={"region": "here"})
 
 
 @pytest.mark.parametrize(
