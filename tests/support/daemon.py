@@ -11,7 +11,10 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from tests.support.stores import Server
 
 COMMAND = (str(Path(sys.executable).parent / "vaultairefs"),)
 OPTIONS = ("allow_other", "dev", "suid")
@@ -22,9 +25,17 @@ class Daemon:
     """One mount of ``engine`` at ``mountpoint`` with ``state``; ``base`` holds all three unless told otherwise.
 
     ``command`` is what stands for the ``vaultairefs`` program: the fault tests put a launcher of theirs before it.
+    ``server``: the engine is a new bucket there, and ``engine`` stays an empty directory.
     """
 
-    def __init__(self, base: Path, *, options: Sequence[str] = (), command: Sequence[str] = COMMAND) -> None:
+    def __init__(
+        self,
+        base: Path,
+        *,
+        options: Sequence[str] = (),
+        command: Sequence[str] = COMMAND,
+        server: "Server | None" = None,
+    ) -> None:
         self.mountpoint = base / "mount"
         self.engine = base / "engine"
         self.state = base / "state"
@@ -32,10 +43,18 @@ class Daemon:
         self.command = list(command)
         for folder in (self.mountpoint, self.engine):
             folder.mkdir(exist_ok=True)
+        self.spec = f"file://{self.engine}"
+        if server is not None:
+            self.bucket = server.new_bucket()
+            self.spec = f"s3://{self.bucket}"
+            keys = base / "keys"
+            keys.touch(mode=0o600)
+            keys.write_text(f"{server.access_key}:{server.secret_key}\n")
+            self.options += [f"endpoint_url={server.endpoint_url}", f"passwd_file={keys}", "region=us-east-1"]
 
     def mount(self) -> None:
         options = ",".join([*self.options, f"state={self.state}"])
-        self.cli("mount", f"file://{self.engine}", str(self.mountpoint), "-o", options)
+        self.cli("mount", self.spec, str(self.mountpoint), "-o", options)
 
     def umount(self) -> None:
         self.cli("umount", str(self.mountpoint))
@@ -126,9 +145,11 @@ def workshop(parent: Path | None = None) -> Iterator[Path]:
 
 
 @contextmanager
-def mounted_daemon(base: Path, *, options: Sequence[str] = (), command: Sequence[str] = COMMAND) -> Iterator[Daemon]:
+def mounted_daemon(
+    base: Path, *, options: Sequence[str] = (), command: Sequence[str] = COMMAND, server: "Server | None" = None
+) -> Iterator[Daemon]:
     """A mounted daemon; at the end it is unmounted, drained or not, and its process is gone."""
-    daemon = Daemon(base, options=options, command=command)
+    daemon = Daemon(base, options=options, command=command, server=server)
     daemon.mount()
     try:
         yield daemon

@@ -138,3 +138,15 @@ def _await_port(port: int, process: "subprocess.Popen[bytes]") -> None:
             return
         time.sleep(0.05)
     raise RuntimeError("the server ended before it answered")
+
+
+@contextmanager
+def store(name: str) -> Iterator[Server | None]:
+    """The server of that name, ``None`` for ``local``: the store is a directory then."""
+    if name == "local":
+        yield None
+        return
+    from tests.support.ceph import ceph
+
+    with {"moto": moto, "rclone": rclone, "ceph": ceph}[name]() as server:
+        yield server
