@@ -34,7 +34,7 @@ class S3Containers:
             return self.set_attributes(container, attributes, Version("*"))
         entry_of(container)
         store = self._store
-        if store.keys.is_long(container):
+        if self._is_told_apart(container):
             headers = {"content-type": "application/x-directory"}
             store.objects.put(store.keys.prefix(container), container, headers, repeatable=True)
         identity = secrets.token_hex(8)
@@ -77,7 +77,7 @@ class S3Containers:
         page = store.objects.page(prefix, delimiter="", keys_max=2)
         if any(found.key not in (prefix, marker) for found in page.objects):
             raise ContainerNotEmpty(container=container)
-        if store.keys.is_long(container):
+        if self._is_told_apart(container):
             store.objects.delete(prefix)
         elif not page.objects:
             return
@@ -90,6 +90,10 @@ class S3Containers:
             info = self._reading.container_info(container, None)
             self._put(container, info.attributes, "", None, {})
 
+    def _is_told_apart(self, container: bytes) -> bool:
+        """Whether the true path of a long container is the body of an object beside its marker, not the marker's."""
+        return self._store.keys.is_long(container) and not self._store.keys.marks_inside
+
     def _put(
         self, container: bytes, attributes: Attributes, identity: str, old: Head | None, conditions: dict[str, str]
     ) -> None:
@@ -101,5 +105,7 @@ class S3Containers:
         if old is not None:
             headers.update(kept_headers(old))
         headers.update(conditions)
-        self._store.objects.put(self._store.keys.marker(container), b"", headers, repeatable=True)
+        keys = self._store.keys
+        body = container if keys.marks_inside and keys.is_long(container) else b""
+        self._store.objects.put(keys.marker(container), body, headers, repeatable=True)
         self._store.implicit.discard(container)

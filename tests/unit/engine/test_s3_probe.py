@@ -85,6 +85,17 @@ async def test_on_a_lying_store_a_container_never_takes_a_files_place(rclone: st
         assert set(await listing(engine)) == {b"x"}
 
 
+async def test_on_a_store_with_one_object_for_both_a_deep_container_has_one_object(rclone: stores.Server) -> None:
+    """There the folder of a long path can have no object of its own: the marker tells the path."""
+    async with stores.opened(rclone) as engine:
+        deep = b"/".join([b"d" * 200] * 4)
+        await make(engine, deep)
+        await put(engine, deep + b"/file", b"bytes")
+        assert await names(engine, deep) == {b"file"}
+        head = engine._store.objects.head(engine._store.keys.marker(deep))
+        assert head is not None and head.size == len(deep)
+
+
 @pytest.mark.parametrize("wrong", ["no such bucket", "wrong key", "nobody there"])
 async def test_what_cannot_work_is_said_in_one_sentence(moto: stores.Server, rclone: stores.Server, wrong: str) -> None:
     if wrong == "no such bucket":
