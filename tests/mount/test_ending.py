@@ -192,14 +192,3 @@ def test_umount_clears_a_dead_mount_and_says_so(daemon: Daemon) -> None:
     wait_for_end(pid)
     assert_one_sentence(run("umount", daemon.mountpoint), "dead", str(daemon.state))
     assert mount_type(daemon.mountpoint) == ""
-
-
-def test_a_supervised_daemon_that_is_killed_leaves_no_dead_mount(daemon: Daemon) -> None:
-    daemon.options.append("supervise")
-    daemon.mount()
-    pid = daemon.status()["pid"]
-    watcher = int(Path(f"/proc/{pid}/stat").read_text().split()[3])
-    os.kill(pid, signal.SIGKILL)
-    wait_for_end(watcher)
-    assert mount_type(daemon.mountpoint) == ""
-    assert list(daemon.mountpoint.iterdir()) == []

@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from tests.support.stores import Server
 
 COMMAND = (str(Path(sys.executable).parent / "vaultairefs"),)
-OPTIONS = ("allow_other", "dev", "suid")
+OPTIONS = ("allow_other", "dev", "suid", "supervise=off")
+"""Unsupervised, so that what a test kills stays dead; ``supervise`` among a test's own options counts, as the last."""
 SECONDS_MAX = 100
 
 

@@ -17,7 +17,7 @@ from tests.tidy.sources import ROOT
 
 BIN = Path(sys.executable).parent
 UNITS = ROOT / "systemd"
-MOUNT_DROP_IN = "[Mount]\nOptions=rw,nosuid,nodev,_netdev,allow_other,supervise,flush_delay=600,state=/srv/state\n"
+MOUNT_DROP_IN = "[Mount]\nOptions=rw,nosuid,nodev,_netdev,allow_other,flush_delay=600,state=/srv/state\n"
 IDLE_DROP_IN = "[Automount]\nTimeoutIdleSec=2s\n"
 SERVICE_SETTINGS = "SPEC=file:///srv/data\nOPTIONS=allow_other,flush_delay=600,state=/srv/data-state\n"
 

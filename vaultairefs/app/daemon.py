@@ -1,4 +1,4 @@
-"""Become a daemon: fork, a ready pipe, and a watcher that clears a dead mount away.
+"""Become a daemon: fork, a ready pipe, and a small parent that starts it anew when it is killed.
 
 The order is that of FACTS §7: no ``setsid`` before the mount answers (behind a systemd automount only processes of
 the service manager's own group may look up the mount point, and a daemon in a new session would wait for itself);
@@ -13,29 +13,27 @@ import os
 import signal
 import sys
 from collections.abc import Callable
-from typing import Final, NoReturn
+from typing import NoReturn
 
-from vaultairefs.disk.mount_table import FILESYSTEM_TYPE, topmost
+from vaultairefs.app import supervision, supervisor
 from vaultairefs.model.errors import BadInput, VaultaireError
 
 Announce = Callable[[], None]
 """Called once by the daemon, when its mount answers."""
 
-_SIGNALS_OF_THE_TERMINAL: Final = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
-
-def start(run: Callable[[Announce], None], *, watched_mountpoint: str | None = None) -> None:
+def start(run: Callable[[Announce], None], *, again: list[str] | None = None) -> None:
     """Fork a daemon that calls ``run`` and return once it has announced itself; ``BadInput`` when it cannot start.
 
-    With ``watched_mountpoint`` a small second process stays behind as the daemon's parent: when the daemon is
-    killed it detaches the dead mount, so that an automount can mount again at the next access.
+    With ``again`` a small second process stays behind as the daemon's parent: when the daemon is killed it runs that
+    command, with words of its own behind it (``supervisor.py``).
     """
     reader, writer = os.pipe2(os.O_CLOEXEC)
     sys.stdout.flush()
     sys.stderr.flush()
     if os.fork() == 0:
         os.close(reader)
-        _child(run, writer, watched_mountpoint)
+        _child(run, writer, again)
     os.close(writer)
     with os.fdopen(reader, "rb") as pipe:
         message = pipe.read()
@@ -52,13 +50,10 @@ def clear_dead_mount(mountpoint: str) -> bool:
     The mount table is read first: a lookup of the path alone could trigger an automount, and a blind unmount would
     take the autofs away.
     """
-    top = topmost(mountpoint)
-    if top is None or top.filesystem_type != FILESYSTEM_TYPE:
+    if not supervision.is_to_heal(mountpoint):
         return False
-    from vaultairefs.fuse import mounting  # only now: a watcher that has nothing to do stays small
+    from vaultairefs.fuse import mounting  # only now: most callers find nothing to clear away
 
-    if not mounting.is_dead(mountpoint):
-        return False
     mounting.unmount(mountpoint, lazy=True)
     return True
 
@@ -70,12 +65,24 @@ def sentence(error: BaseException) -> str:
     return f"unexpected {type(error).__name__}: {error} (mount --foreground shows where)"
 
 
-def _child(run: Callable[[Announce], None], writer: int, watched_mountpoint: str | None) -> NoReturn:
+def resume(run: Callable[[Announce], None]) -> None:
+    """Be the daemon in this very process, which the supervisor started.  Errors as those of ``run``."""
+    _close_what_others_left_open()
+    _point_at_null(0, 1, 2)
+
+    def announce() -> None:
+        os.setsid()
+        os.chdir("/")
+
+    run(announce)
+
+
+def _child(run: Callable[[Announce], None], writer: int, again: list[str] | None) -> NoReturn:
     status = 1
     try:
         _close_what_others_left_open()
-        if watched_mountpoint is not None:
-            _stay_behind_as_watcher(watched_mountpoint, writer)
+        if again is not None:
+            _leave_a_parent_behind(again, writer)
         _point_at_null(0)
         announced = False
 
@@ -84,6 +91,8 @@ def _child(run: Callable[[Announce], None], writer: int, watched_mountpoint: str
             announced = True
             os.setsid()
             os.chdir("/")
+            if again is not None:
+                os.kill(os.getppid(), signal.SIGUSR1)
             os.write(writer, b'{"ready": true}')
             os.close(writer)
             _point_at_null(1, 2)
@@ -98,22 +107,20 @@ def _child(run: Callable[[Announce], None], writer: int, watched_mountpoint: str
         os._exit(status)
 
 
-def _stay_behind_as_watcher(mountpoint: str, writer: int) -> None:
-    """Returns in a new child, the daemon to be; this process waits for it and never returns."""
+def _leave_a_parent_behind(again: list[str], writer: int) -> None:
+    """Returns in a new child, the daemon to be; this process becomes its supervisor and never returns."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, supervisor.SIGNALS)
     child = os.fork()
     if child == 0:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, supervisor.SIGNALS)
         return
     try:
         os.close(writer)
         os.chdir("/")
         _point_at_null(0, 1, 2)
-        for number in _SIGNALS_OF_THE_TERMINAL:
-            signal.signal(number, signal.SIG_IGN)
-        _, status = os.waitpid(child, 0)
-        if status != 0:
-            clear_dead_mount(mountpoint)
+        supervision.become_supervisor(child, again)
     finally:
-        os._exit(0)
+        os._exit(1)
 
 
 def _close_what_others_left_open() -> None:

@@ -20,8 +20,9 @@ from typing import Final
 import structlog
 import trio
 
-from vaultairefs.app import build, logs, service, verbs
+from vaultairefs.app import build, logs, service, verbs, waiting
 from vaultairefs.app.daemon import Announce
+from vaultairefs.app.supervision import Supervision
 from vaultairefs.config import environment
 from vaultairefs.config.settings import MountSettings
 from vaultairefs.control import mounts, server
@@ -51,13 +52,18 @@ class Phase(enum.Enum):
     ENDED = enum.auto()
 
 
-def run(settings: MountSettings, announce: Announce, *, foreground: bool) -> None:
+UNSUPERVISED: Final = Supervision()
+
+
+def run(
+    settings: MountSettings, announce: Announce, *, foreground: bool, supervision: Supervision = UNSUPERVISED
+) -> None:
     """Live until unmounted; ``BadInput`` when the mount cannot be made.  ``announce`` is called when it answers."""
     logs.configure(settings.log_format, to_stderr=foreground)
     os.umask(0o022)
     _want_descriptors()
     try:
-        trio.run(_live, settings, announce)
+        trio.run(_live, settings, announce, supervision)
     except BaseExceptionGroup as group:
         _log.error("ended_by_an_error", exc_info=group)
         raise innermost(group) from group
@@ -71,8 +77,8 @@ def _want_descriptors() -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
-async def _live(settings: MountSettings, announce: Announce) -> None:
-    life = Life(settings, announce)
+async def _live(settings: MountSettings, announce: Announce, supervision: Supervision) -> None:
+    life = Life(settings, announce, supervision)
     with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT, signal.SIGHUP) as signals:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(life.obey, signals, nursery.cancel_scope)
@@ -85,8 +91,9 @@ async def _live(settings: MountSettings, announce: Announce) -> None:
 class Life:
     """One mount.  Invariant: ``rooms`` exists from MOUNTED on, and only ``live`` builds and closes it."""
 
-    def __init__(self, settings: MountSettings, announce: Announce) -> None:
+    def __init__(self, settings: MountSettings, announce: Announce, supervision: Supervision = UNSUPERVISED) -> None:
         self.settings = settings
+        self.supervision = supervision
         self.phase = Phase.STARTING
         self.rooms: build.Rooms
         self.drain_deadline = math.inf
@@ -104,7 +111,8 @@ class Life:
 
         The mount point is looked at first, so that a wrong one leaves no state directory behind.
         """
-        mounting.prepare_mountpoint(str(self.settings.mountpoint))
+        mounting.check_mountpoint(str(self.settings.mountpoint))
+        await waiting.until_let_go(self.settings.state_directory)
         async with build.open_rooms(self.settings) as self.rooms, trio.open_nursery() as nursery:
             self._stopping = lambda: nursery.start_soon(self.stop)
             control = ControlServer(server.listen(self.rooms.state.path), verbs.verbs_of(self))

@@ -6,11 +6,12 @@ import msgspec
 import trio
 
 from vaultairefs.app.build import Rooms
+from vaultairefs.app.supervision import Supervision
 from vaultairefs.config.settings import MountSettings
 from vaultairefs.control.protocol import Message
 
 
-def status_of(settings: MountSettings, rooms: Rooms) -> Message:
+def status_of(settings: MountSettings, rooms: Rooms, supervision: Supervision) -> Message:
     """Sizes in bytes, ``_s`` in seconds; docs/command-line.md names the fields that scripts may rely on."""
     owed = rooms.owed()
     flushing = rooms.flusher.status()
@@ -21,6 +22,8 @@ def status_of(settings: MountSettings, rooms: Rooms) -> Message:
         "tenant": settings.tenant or "",
         "state_dir": str(rooms.state.path),
         "pid": os.getpid(),
+        "supervisor": supervision.living_pid(),
+        "restarts": supervision.restarts,
         "sync": settings.sync,
         "passthrough": f"off: {_why_no_passthrough(settings)}",
         "read_only": settings.read_only,

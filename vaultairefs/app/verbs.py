@@ -35,7 +35,7 @@ def verbs_of(life: "Life") -> Mapping[str, Verb]:
 
 
 async def _status(life: "Life", request: Message, send: Send) -> Message:
-    return status.status_of(life.settings, life.rooms)
+    return status.status_of(life.settings, life.rooms, life.supervision)
 
 
 async def _drain(life: "Life", request: Message, send: Send) -> Message:

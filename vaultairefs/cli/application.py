@@ -47,11 +47,12 @@ def mount(
         list[str] | None, typer.Option("-o", metavar="K=V,...", help="Mount options, as mount(8) takes them.")
     ] = None,
     foreground: Annotated[bool, typer.Option("--foreground", help="Stay in the foreground and log to stderr.")] = False,
+    restarted: Annotated[str | None, typer.Option("--restarted", hidden=True)] = None,
 ) -> None:
     """Mount a volume; returns 0 only when it answers."""
     from vaultairefs.cli.mounting import mount_volume
 
-    mount_volume(spec, directory, options or [], foreground=foreground)
+    mount_volume(spec, directory, options or [], foreground=foreground, restarted=restarted)
 
 
 @application.command()

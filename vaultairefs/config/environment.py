@@ -15,6 +15,11 @@ SYSTEM_STATE: Final = Path("/var/lib/vaultairefs")
 SYSTEM_RUNTIME: Final = Path("/run/vaultairefs")
 
 
+def default_of(option: str) -> str | None:
+    """What the environment says of an option, for those who must know before the settings are read."""
+    return os.environ.get(PREFIX + option.upper())
+
+
 class ServiceManager(NamedTuple):
     """What systemd told this process (sd_notify(3), sd_watchdog_enabled(3)); empty without a service manager."""
 

@@ -4,6 +4,7 @@ Promise: pure; no option is dropped silently: it is ours, a kernel flag, known t
 (``x-*``, ``_netdev``, ``nofail``, ...: mount(8), fstab(5), systemd.mount(5)), or ``BadInput``.
 """
 
+import os
 from collections.abc import Iterable
 from typing import Final, NamedTuple
 
@@ -15,8 +16,14 @@ _OURS: Final = (
     "endpoint_url region profile passwd_file max_requests addressing_style"
 )
 OURS: Final = frozenset(_OURS.split())
-FLAGS: Final = frozenset({"allow_other", "supervise"})
+FLAGS: Final = frozenset({"allow_other"})
 """Those of ours that take no value."""
+
+SWITCHES: Final = frozenset({"supervise"})
+"""Those of ours that may stand alone, which is ``on``, or take ``on`` or ``off``."""
+
+PATHS: Final = frozenset({"state", "passwd_file"})
+"""Those of ours whose value is a path."""
 
 _KERNEL: Final = (
     "ro rw suid nosuid dev nodev exec noexec sync async dirsync atime noatime diratime nodiratime relatime "
@@ -77,11 +84,20 @@ def parse(options: Iterable[str], *, sloppy: bool = False) -> MountOptions:
             raise BadInput(f"unknown mount option {option!r}")
         elif name in FLAGS and equals:
             raise BadInput(f"option {name} takes no value, but {option!r} gives one")
-        elif name not in FLAGS and not value:
+        elif name not in FLAGS | SWITCHES and not value:
             raise BadInput(f"option {name} needs a value: {name}=...")
         else:
             ours[name] = value
     return MountOptions(ours, tuple(kernel))
+
+
+def with_absolute_paths(options: Iterable[str]) -> list[str]:
+    """Split options, as they must be said where the working directory is another one."""
+    found = []
+    for option in options:
+        name, equals, value = option.partition("=")
+        found.append(f"{name}={os.path.abspath(value)}" if equals and value and name in PATHS else option)
+    return found
 
 
 def is_read_only(kernel: tuple[str, ...]) -> bool:

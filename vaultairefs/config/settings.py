@@ -35,6 +35,10 @@ def _parse_octal(value: Any) -> Any:
     return int(value, 8)
 
 
+def _switch(value: Any) -> Any:
+    return "on" if value == "" else value
+
+
 def _parse_flag(value: Any) -> Any:
     return True if value == "" else value
 
@@ -70,7 +74,7 @@ class MountSettings(BaseSettings):
     umask: Annotated[int, BeforeValidator(_parse_octal)] | None = None
     allow_other: Flag = False
     log_format: Literal["json", "console"] = "json"
-    supervise: Flag = False
+    supervise: Annotated[Literal["on", "off"], BeforeValidator(_switch)] = "on"
     endpoint_url: str | None = None
     region: str | None = None
     profile: str | None = None

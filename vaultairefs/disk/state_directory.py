@@ -175,6 +175,22 @@ def _lock(directory: Path) -> int:
     return fd
 
 
+def is_locked(directory: Path) -> bool:
+    """Whether a daemon has the directory now; it may be another one, or none, at the next moment."""
+    with translated("lock"):
+        try:
+            fd = os.open(directory / _LOCK, os.O_RDWR | os.O_CLOEXEC)
+        except (FileNotFoundError, NotADirectoryError):
+            return False
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+        finally:
+            os.close(fd)
+    return False
+
+
 def _settle_identity(directory: Path, engine: str) -> Identity:
     """The identity found, or a new one written; ``BadInput`` when it is not ours to use."""
     path = directory / _IDENTITY

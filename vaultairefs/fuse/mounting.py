@@ -20,7 +20,7 @@ import msgspec
 import structlog
 
 from vaultairefs.disk.mount_table import FILESYSTEM_TYPE, topmost
-from vaultairefs.fuse import errno_map
+from vaultairefs.fuse import errno_map, replacing
 from vaultairefs.model.errors import BadInput, Busy
 
 _MNT_DETACH: Final = 2
@@ -100,22 +100,37 @@ class MountOptions(msgspec.Struct, frozen=True, kw_only=True):
         return words | {f"fsname={_escaped(self.source)}", "subtype=vaultairefs", "default_permissions"}
 
 
-def prepare_mountpoint(mountpoint: str) -> str:
-    """The absolute path to mount on, freed of a dead mount; ``BadInput`` when nothing can be mounted there."""
-    path = os.path.realpath(mountpoint)
+def resolved(mountpoint: str) -> str:
+    """The absolute path to mount on; works for a dead mount, too."""
+    return os.path.realpath(mountpoint)
+
+
+def prepare_mountpoint(path: str) -> None:
+    """Take a dead mount of ours away; ``BadInput`` when nothing can be mounted there.
+
+    To be called right before the mount: between the two programs would work in the directory below.
+    """
+    if check_mountpoint(path):
+        _log.warning("a dead mount is taken away", mountpoint=path)
+        unmount(path, lazy=True)
+        check_mountpoint(path)
+
+
+def check_mountpoint(mountpoint: str) -> bool:
+    """Whether a dead mount of ours is there, which must go first; ``BadInput`` when nothing can be mounted there."""
+    path = resolved(mountpoint)
     top = topmost(path)
     if top is not None and top.filesystem_type == FILESYSTEM_TYPE:
         if not is_dead(path):
             raise BadInput(f"{mountpoint} is already a mounted volume")
-        _log.warning("a dead mount is taken away", mountpoint=path)
-        unmount(path, lazy=True)
+        return True
     try:
         is_directory = stat.S_ISDIR(os.stat(path).st_mode)
     except OSError as error:
         raise BadInput(f"cannot mount on {mountpoint}: {os.strerror(error.errno or 0)}") from error
     if not is_directory:
         raise BadInput(f"cannot mount on {mountpoint}: it is not a directory")
-    return path
+    return False
 
 
 def is_dead(path: str) -> bool:
@@ -155,6 +170,18 @@ def mount(path: str, options: MountOptions) -> int:
         os.close(descriptor)
         raise BadInput(f"cannot mount on {path}: {reason}")
     return descriptor
+
+
+def replace_or_mount(path: str, options: MountOptions) -> int:
+    """``mount`` in place of a dead mount of ours, or where nothing is mounted."""
+    if check_mountpoint(path):
+        descriptor = replacing.put_beneath(
+            path, lambda aside: mount(aside, options), lambda place: unmount(place, lazy=True)
+        )
+        if descriptor is not None:
+            return descriptor
+        prepare_mountpoint(path)
+    return mount(path, options)
 
 
 def unmount(mountpoint: str, *, lazy: bool = False) -> None:

@@ -36,7 +36,7 @@ async def serve(
     volume: Volume, mountpoint: str, options: MountOptions, on_ready: Callable[[], None], *, tenant: str = ""
 ) -> None:
     """Mount ``volume`` on ``mountpoint`` and answer the kernel.  ``BadInput`` when it cannot be mounted."""
-    path = mounting.prepare_mountpoint(mountpoint)
+    path = mounting.resolved(mountpoint)
     adapter = Adapter(volume, tenant=tenant, ttl_seconds=options.ttl_seconds)
     descriptor = _connect(adapter, path, options)
     device = _device(path)
@@ -71,7 +71,7 @@ async def _answer(adapter: Adapter, path: str, descriptor: int, on_ready: Callab
 def _connect(adapter: Adapter, path: str, options: MountOptions) -> int:
     """Mount and give the connection to libfuse, which owns its descriptor from then on."""
     if mounting.may_mount():
-        descriptor = mounting.mount(path, options)
+        descriptor = mounting.replace_or_mount(path, options)
         try:
             pyfuse3.init(adapter, f"/dev/fd/{descriptor}", set())
         except BaseException:
@@ -79,6 +79,7 @@ def _connect(adapter: Adapter, path: str, options: MountOptions) -> int:
             _detach(path)
             raise
         return descriptor
+    mounting.prepare_mountpoint(path)
     before = _fuse_descriptors()
     with _stderr_kept() as said:
         try:

@@ -1,4 +1,4 @@
-"""Becoming a daemon: the ready pipe, the sentence of a failed start, the watcher.
+"""Becoming a daemon: the ready pipe, the sentence of a failed start, the supervisor.
 
 Each case runs in a process of its own: forking the test runner would fork its threads.
 """
@@ -86,9 +86,9 @@ def test_a_daemon_that_is_killed_at_its_start_does_not_leave_the_caller_waiting(
         """
         def live(announce):
             os.kill(os.getpid(), signal.SIGKILL)
-        for watched in (None, "/nowhere"):
+        for again in (None, ["/bin/false"]):
             try:
-                daemon.start(live, watched_mountpoint=watched)
+                daemon.start(live, again=again)
             except BadInput as error:
                 print(error)
         """
@@ -96,28 +96,83 @@ def test_a_daemon_that_is_killed_at_its_start_does_not_leave_the_caller_waiting(
     assert done.stdout == "the daemon died during its start\n" * 2
 
 
-def test_a_watched_daemon_has_a_parent_that_waits_for_it_and_ignores_signals() -> None:
+SUPERVISED = """
+        import select, time
+        r, w = os.pipe()
+        def ended(pid):
+            poll = select.poll(); poll.register(os.pidfd_open(pid), select.POLLIN)
+            return bool(poll.poll(20000))
+        def live(announce):
+            announce()
+            os.write(w, json.dumps([os.getpid(), os.getppid()]).encode())
+            signal.pause()
+"""
+
+
+def test_a_killed_daemon_is_started_again_with_the_story_so_far() -> None:
+    done = run(
+        SUPERVISED
+        + """
+        again = ["/bin/sh", "-c", 'echo "$@" > /proc/%d/fd/%d; exit 0' % (os.getpid(), w), "name"]
+        daemon.start(live, again=again)
+        pid, supervisor = json.loads(os.read(r, 100))
+        for number in (signal.SIGINT, signal.SIGHUP):
+            os.kill(supervisor, number)
+        os.kill(pid, signal.SIGKILL)
+        print(os.read(r, 100).decode().strip())
+        print(ended(supervisor))
+        """
+    )
+    assert done.stdout == "--restarted 1:1:killed by signal 9\nTrue\n", done.stderr
+
+
+def test_a_start_that_is_refused_for_now_is_tried_again_and_counts_as_no_death() -> None:
+    done = run(
+        SUPERVISED
+        + """
+        words = 'echo "$@" > /proc/%d/fd/%d; test "${2%%%%:1:*}" = 2 || exit 75' % (os.getpid(), w)
+        again = ["/bin/sh", "-c", words, "name"]
+        daemon.start(live, again=again)
+        pid, supervisor = json.loads(os.read(r, 100))
+        os.kill(pid, signal.SIGKILL)
+        print(os.read(r, 100).decode().strip())
+        print(os.read(r, 100).decode().strip())
+        print(ended(supervisor))
+        """
+    )
+    lines = [f"--restarted {number}:1:killed by signal 9" for number in (1, 2)]
+    assert done.stdout.splitlines() == [*lines, "True"], done.stderr
+
+
+def test_sigterm_goes_on_to_the_daemon_and_ends_the_supervisor_with_it() -> None:
+    done = run(
+        SUPERVISED
+        + """
+        daemon.start(live, again=["/bin/sh", "-c", "echo started > /proc/%d/fd/%d" % (os.getpid(), w)])
+        pid, supervisor = json.loads(os.read(r, 100))
+        os.kill(supervisor, signal.SIGTERM)
+        print(ended(supervisor), ended(pid) if os.path.exists(f"/proc/{pid}") else True)
+        os.close(w)
+        print(os.read(r, 100))
+        """
+    )
+    assert done.stdout == "True True\nb''\n", done.stderr
+
+
+def test_a_daemon_that_ends_well_takes_its_supervisor_along() -> None:
     done = run(
         """
+        import select
         r, w = os.pipe()
         def live(announce):
             announce()
             os.write(w, json.dumps(os.getppid()).encode())
-            signal.pause()
-        main = os.getpid()
-        daemon.start(live, watched_mountpoint="/nowhere")
-        watcher = json.loads(os.read(r, 100))
-        os.kill(watcher, signal.SIGTERM)
-        children = open(f"/proc/{watcher}/task/{watcher}/children").read().split()
-        parent = open(f"/proc/{watcher}/stat").read().split()[3]
-        watch = os.pidfd_open(watcher)
-        os.kill(int(children[0]), signal.SIGKILL)
-        import select
-        poll = select.poll(); poll.register(watch, select.POLLIN)
-        print(json.dumps([watcher != main, int(parent) == main, len(children), bool(poll.poll(20000))]))
+        daemon.start(live, again=["/bin/false"])
+        poll = select.poll(); poll.register(os.pidfd_open(json.loads(os.read(r, 100))), select.POLLIN)
+        print(bool(poll.poll(20000)))
         """
     )
-    assert json.loads(done.stdout) == [True, True, 1, True], done.stderr
+    assert done.stdout == "True\n", done.stderr
 
 
 def test_a_daemon_keeps_none_of_its_callers_open_files() -> None:

@@ -41,7 +41,7 @@ def test_fusermount_options_keep_commas_and_backslashes_of_the_source() -> None:
 def test_a_mountpoint_is_resolved(tmp_path: Path) -> None:
     (tmp_path / "real").mkdir()
     (tmp_path / "link").symlink_to("real")
-    assert mounting.prepare_mountpoint(f"{tmp_path}/link") == os.path.realpath(tmp_path / "real")
+    assert mounting.resolved(f"{tmp_path}/link") == os.path.realpath(tmp_path / "real")
 
 
 def test_a_mountpoint_that_cannot_be_is_one_sentence(tmp_path: Path) -> None:
