@@ -10,8 +10,7 @@ from pathlib import Path
 import pytest
 import trio
 
-from tests.support import stores
-from tests.support.ceph import ceph
+from tests.support import shared_ceph, stores
 from vaultairefs.engine.interface import Engine
 from vaultairefs.engine.local import LocalEngine
 from vaultairefs.engine.memory import MemoryEngine
@@ -51,11 +50,8 @@ def moto_server() -> Iterator[stores.Server]:
 
 
 @pytest.fixture(scope="session")
-def ceph_server() -> Iterator[stores.Server]:
-    if os.geteuid() != 0 and shutil.which("radosgw") is None:
-        pytest.skip("Ceph's packages are missing, and installing them needs root")
-    with ceph() as server:
-        yield server
+def ceph_server() -> stores.Server:
+    return shared_ceph.server()
 
 
 @pytest.fixture

@@ -4,6 +4,7 @@ import os
 import re
 import select
 import subprocess
+from collections.abc import Mapping
 from pathlib import Path
 
 from tests.support.daemon import COMMAND, SECONDS_MAX
@@ -12,9 +13,11 @@ LAZY = ("flush_delay=1h",)
 """Nothing reaches the engine by itself."""
 
 
-def run(*arguments: str | Path, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+def run(
+    *arguments: str | Path, cwd: Path | None = None, env: Mapping[str, str] | None = None
+) -> subprocess.CompletedProcess[str]:
     words = [*COMMAND, *map(str, arguments)]
-    return subprocess.run(words, capture_output=True, text=True, timeout=SECONDS_MAX, cwd=cwd, check=False)
+    return subprocess.run(words, capture_output=True, text=True, timeout=SECONDS_MAX, cwd=cwd, env=env, check=False)
 
 
 def assert_one_sentence(done: subprocess.CompletedProcess[str], *words: str) -> None:

@@ -48,10 +48,7 @@ class Daemon:
         if server is not None:
             self.bucket = server.new_bucket()
             self.spec = f"s3://{self.bucket}"
-            keys = base / "keys"
-            keys.touch(mode=0o600)
-            keys.write_text(f"{server.access_key}:{server.secret_key}\n")
-            self.options += [f"endpoint_url={server.endpoint_url}", f"passwd_file={keys}", "region=us-east-1"]
+            self.options += server.mount_options(base)
 
     def mount(self) -> None:
         options = ",".join([*self.options, f"state={self.state}"])

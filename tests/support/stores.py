@@ -60,6 +60,14 @@ class Server(NamedTuple):
         """An engine on all the buckets, not probed."""
         return S3Account(S3Client(_session(self), "", MAX_REQUESTS), "s3://", Runner(MAX_REQUESTS), S3Engine)
 
+    def mount_options(self, base: Path) -> list[str]:
+        """What a mount of this server is told; the key is in a file in ``base``."""
+        passwd_file = base / f"passwd-{self.name}"
+        if not passwd_file.exists():
+            passwd_file.touch(0o600)
+            passwd_file.write_text(f"{self.access_key}:{self.secret_key}\n")
+        return [f"endpoint_url={self.endpoint_url}", "region=us-east-1", f"passwd_file={passwd_file}"]
+
     def new_bucket(self) -> str:
         """The name of a new, empty bucket."""
         bucket = f"test-{os.getpid()}-{next(_NUMBERS)}"
@@ -145,8 +153,10 @@ def store(name: str) -> Iterator[Server | None]:
     """The server of that name, ``None`` for ``local``: the store is a directory then."""
     if name == "local":
         yield None
-        return
-    from tests.support.ceph import ceph
+    elif name == "ceph":
+        from tests.support import shared_ceph
 
-    with {"moto": moto, "rclone": rclone, "ceph": ceph}[name]() as server:
-        yield server
+        yield shared_ceph.server()
+    else:
+        with {"moto": moto, "rclone": rclone}[name]() as server:
+            yield server

@@ -202,6 +202,8 @@ class Life:
     def _on_ready(self, nursery: trio.Nursery) -> None:
         self._register()
         self._enter(Phase.MOUNTED)
+        if degraded := self.rooms.engine.capabilities.degraded:
+            _log.warning("store_is_degraded", best_effort=degraded)
         self._announce()
         nursery.start_soon(service.keep_watchdog_quiet, str(self.settings.mountpoint))
 

@@ -13,7 +13,7 @@ from vaultairefs.control.protocol import Message
 
 def status_of(settings: MountSettings, rooms: Rooms, supervision: Supervision) -> Message:
     """Sizes in bytes, ``_s`` in seconds; docs/command-line.md names the fields that scripts may rely on."""
-    owed = rooms.owed()
+    owed, capabilities = rooms.owed(), rooms.engine.capabilities
     flushing = rooms.flusher.status()
     oldest = rooms.oldest_owed_since()
     return {
@@ -27,7 +27,9 @@ def status_of(settings: MountSettings, rooms: Rooms, supervision: Supervision) -
         "sync": settings.sync,
         "passthrough": f"off: {_why_no_passthrough(settings)}",
         "read_only": settings.read_only,
-        "conditional": rooms.engine.capabilities.conditional,
+        "conditional": capabilities.conditional,
+        "capabilities": {finding.subject: finding.found for finding in capabilities.findings},
+        "degraded": capabilities.degraded,
         "dirty_artifacts": owed.artifacts,
         "dirty_bytes": owed.bytes,
         "oldest_dirty_s": 0.0 if oldest is None else round(max(trio.current_time() - oldest, 0.0), 3),

@@ -41,7 +41,7 @@ def run() -> None:
 
 @application.command()
 def mount(
-    spec: Annotated[str, typer.Argument(metavar="SPEC", help="file:///path or memory:")],
+    spec: Annotated[str, typer.Argument(metavar="SPEC", help="file:///path, s3://bucket[/prefix], s3:// or memory:")],
     directory: Annotated[str, typer.Argument(metavar="DIR", help="Where to mount.")],
     options: Annotated[
         list[str] | None, typer.Option("-o", metavar="K=V,...", help="Mount options, as mount(8) takes them.")
@@ -101,11 +101,14 @@ def flush(
 @application.command()
 def doctor(
     spec: Annotated[str | None, typer.Argument(metavar="[SPEC]", help="Also try this store.")] = None,
+    options: Annotated[
+        list[str] | None, typer.Option("-o", metavar="K=V,...", help="Mount options that say where the store is.")
+    ] = None,
 ) -> None:
     """Check what a mount needs from this machine, and what a store can do."""
     from vaultairefs.cli.doctor import examine
 
-    examine(spec)
+    examine(spec, options or [])
 
 
 @events.command()

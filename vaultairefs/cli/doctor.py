@@ -1,6 +1,7 @@
 """``vaultairefs doctor``: what a mount needs from this machine, and what a store can do.
 
-Promise: looks, and changes nothing; a line per finding, exit status 1 when one of them keeps a mount from working.
+Promise: looks, and changes nothing, but that an S3 store is tried out with objects of our own, which are gone again; a
+line per finding, exit status 1 when one of them keeps a mount from working.
 """
 
 import importlib
@@ -11,14 +12,22 @@ import sys
 from collections.abc import Iterator
 from importlib import metadata
 from pathlib import Path
-from typing import Final, Literal, NamedTuple
+from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 
 from vaultairefs.cli.text import size_text
 from vaultairefs.config import environment
 from vaultairefs.model.errors import VaultaireError
 
+if TYPE_CHECKING:
+    from vaultairefs.config.settings import MountSettings
+    from vaultairefs.engine.interface import Capabilities
+
 _KERNEL_MIN: Final = (5, 4)
-_PROBE_SECONDS_MAX: Final = 30.0
+_PROBE_SECONDS_MAX: Final = 60.0
+_TRIED_OUT: Final = ("s3:",)
+"""Stores of which only trying tells what they do."""
+_TABLE_COLUMNS: Final = 100
+"""Of a table that goes into a file or a pipe."""
 _HELPERS: Final = (
     ("/sbin/mount.fuse.vaultairefs", "mount(8), fstab and systemd cannot mount a volume"),
     ("/sbin/umount.fuse.vaultairefs", "umount(8) and systemd return before the engine has everything"),
@@ -32,17 +41,23 @@ class Finding(NamedTuple):
     text: str
 
 
-def examine(spec: str | None) -> None:
-    """Print all findings; exits with status 1 when one is a failure."""
+def examine(spec: str | None, options: list[str]) -> None:
+    """Print all findings; exits with status 1 when one is a failure.  ``options`` are those of a mount."""
     failed = False
-    for finding in _findings(spec):
-        print(f"{finding.verdict:<5} {finding.text}", flush=True)
-        failed = failed or finding.verdict == "fail"
+    for finding in _findings():
+        failed = _tell(finding) or failed
+    if spec is not None:
+        failed = _examine_store(spec, options) or failed
     if failed:
         sys.exit(1)
 
 
-def _findings(spec: str | None) -> Iterator[Finding]:
+def _tell(finding: Finding) -> bool:
+    print(f"{finding.verdict:<5} {finding.text}", flush=True)
+    return finding.verdict == "fail"
+
+
+def _findings() -> Iterator[Finding]:
     yield Finding("ok", f"vaultairefs {metadata.version('vaultairefs')}, Python {platform.python_version()}")
     yield _kernel()
     yield _device()
@@ -51,8 +66,6 @@ def _findings(spec: str | None) -> Iterator[Finding]:
     for helper, loss in _HELPERS:
         yield Finding("ok", f"{helper} is there") if Path(helper).exists() else Finding("warn", f"no {helper}: {loss}")
     yield _state_home()
-    if spec is not None:
-        yield from _store(spec)
 
 
 def _kernel() -> Finding:
@@ -102,24 +115,36 @@ def _state_home() -> Finding:
     return Finding("ok", f"the state home {home} has {size_text(space.f_bavail * space.f_frsize)} free")
 
 
-def _store(spec: str) -> Iterator[Finding]:
+def _examine_store(spec: str, options: list[str]) -> bool:
+    """Print what the store is and does; whether it is no use."""
     import trio
 
+    from vaultairefs.config.options import split
+    from vaultairefs.config.settings import load
+
     try:
-        for text in trio.run(_probe_store, spec):
-            yield Finding("ok", text)
+        settings = load(spec, "/", [word for text in options for word in split(text)])
+        capabilities, lines = trio.run(_probe_store, settings)
     except trio.TooSlowError:
-        yield Finding("fail", f"{spec} did not answer within {_PROBE_SECONDS_MAX:.0f} s")
+        return _tell(Finding("fail", f"{spec} did not answer within {_PROBE_SECONDS_MAX:.0f} s"))
     except VaultaireError as error:
-        yield Finding("fail", str(error.args[0]))
+        return _tell(Finding("fail", str(error.args[0])))
+    for text in lines:
+        _tell(Finding("ok", text))
+    if capabilities.degraded:
+        _tell(Finding("warn", f"the store does less than it might: {', '.join(capabilities.degraded)}"))
+    if capabilities.findings:
+        _show(capabilities)
+    return False
 
 
-async def _probe_store(spec: str) -> list[str]:
+async def _probe_store(settings: "MountSettings") -> tuple["Capabilities", list[str]]:
     import trio
 
     from vaultairefs.engine.registry import open_engine
 
-    engine = open_engine(spec, None, read_only=True)
+    read_only = settings.read_only or not settings.spec.lower().startswith(_TRIED_OUT)
+    engine = open_engine(settings.spec, settings.tenant, read_only=read_only, options=settings.engine_options)
     try:
         with trio.fail_after(_PROBE_SECONDS_MAX):
             found = await engine.probe()
@@ -133,7 +158,17 @@ async def _probe_store(spec: str) -> list[str]:
     ]
     if usage.available_bytes is not None and usage.capacity_bytes is not None:
         lines.append(f"{size_text(usage.available_bytes)} of {size_text(usage.capacity_bytes)} available")
-    return lines
+    return found, lines
+
+
+def _show(capabilities: "Capabilities") -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table("what was tried", "what the store does", title="measured just now", title_justify="left")
+    for finding in capabilities.findings:
+        table.add_row(finding.subject, finding.found, style="yellow" if finding.is_degraded else None)
+    Console(width=None if sys.stdout.isatty() else _TABLE_COLUMNS).print(table)
 
 
 def _yes(value: bool) -> str:

@@ -25,6 +25,15 @@ from vaultairefs.model.errors import VaultaireError
 from vaultairefs.model.values import ANY, Attributes, EntryPath, Version
 
 
+class Finding(msgspec.Struct, frozen=True):
+    """One thing that ``probe`` tried out, in words for operators."""
+
+    subject: str
+    found: str
+    is_degraded: bool = False
+    """Whether the store does less here than a volume would have it do."""
+
+
 class Capabilities(msgspec.Struct, frozen=True):
     """What this engine can do, found out by ``probe``."""
 
@@ -46,6 +55,13 @@ class Capabilities(msgspec.Struct, frozen=True):
     """A verb that makes an entry finds out whether its container is there and whether an entry of the other kind
     (container or artifact) has its name.  Else containers come with what is put into them, and an artifact beside a
     container of its name is shown under another one."""
+    findings: tuple[Finding, ...] = ()
+    """What the store was found to do, for operators: ``doctor``, ``status`` and the log."""
+
+    @property
+    def degraded(self) -> list[str]:
+        """The subjects of those findings in which the store does less."""
+        return [finding.subject for finding in self.findings if finding.is_degraded]
 
 
 class EntryInfo(NamedTuple):

@@ -28,6 +28,7 @@ from vaultairefs.engine.s3_containers import S3Containers
 from vaultairefs.engine.s3_deletion import S3Deletion
 from vaultairefs.engine.s3_dialects import Owner
 from vaultairefs.engine.s3_errors import Refused
+from vaultairefs.engine.s3_findings import findings_of
 from vaultairefs.engine.s3_http import Lost, Unsent
 from vaultairefs.engine.s3_keys import Keys
 from vaultairefs.engine.s3_objects import PAGE_KEYS
@@ -82,6 +83,7 @@ class S3Engine:
             names_checked=False,
             inline_bytes_max=_INLINE_BYTES_MAX,
             chunk_bytes_min=PART_BYTES_MIN,
+            findings=() if self._store.abilities == Abilities() else findings_of(self._store.abilities),
         )
 
     @property

@@ -36,6 +36,8 @@ class Abilities(msgspec.Struct, frozen=True):
     """CopyObject heeds conditions on its target."""
     part_copy: bool = False
     """UploadPartCopy works and refuses a stale x-amz-copy-source-if-match."""
+    key_bytes_max: int = 0
+    """The longest key that was tried and taken; 0 when none of those was that the layout may come to."""
     checksum: str = ""
     """``md5`` or ``crc32``: what the store verifies of a body (Content-MD5, x-amz-checksum-crc32)."""
 

@@ -1,16 +1,19 @@
 """Copies objects inside the store: by one request, by parts above 5 GiB.
 
 Promise: the copy is of exactly the version given.  Where the store cannot pin a source, a copy whose ETag shows another
-version is taken back and reported as ``Conflict``.  Blocking, thread-safe.
+version is taken back and reported as ``Conflict``.  Where copies lose the metadata they are sent with, the bytes are
+fetched and sent again.  Blocking, thread-safe.
 """
 
+import tempfile
 import urllib.parse
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Final
 
-from vaultairefs.engine.s3_client import Request
+from vaultairefs.engine.s3_checksums import checksum_headers
+from vaultairefs.engine.s3_client import FileRange, Request
 from vaultairefs.engine.s3_multipart import S3Multipart
-from vaultairefs.engine.s3_objects import Head, document
+from vaultairefs.engine.s3_objects import Head, document, etag_in
 from vaultairefs.engine.s3_store import COPY_BYTES_MAX, PARTS_MAX, S3Store, is_ours
 from vaultairefs.model.errors import Conflict, NotSupported
 from vaultairefs.model.values import ANY, Version
@@ -41,6 +44,8 @@ class S3Copying:
         if head.size > COPY_BYTES_MAX:
             return self._copy_by_parts(source, head, target, headers, expected=expected, token=token)
         abilities = store.abilities
+        if not abilities.copied_metadata:
+            return self._send_again(source, head, target, headers, expected=expected, token=token)
         heeded = store.heeds(expected, absent=abilities.copy_absent, version=abilities.copy_version)
         sent = {**headers, "x-amz-copy-source": self._source(source), "x-amz-metadata-directive": "REPLACE"}
         if abilities.copy_source:
@@ -57,6 +62,29 @@ class S3Copying:
         if not abilities.copy_source and _are_other_bytes(head.etag, version):
             self._take_back(source, target, version, token)
         return version
+
+    def _send_again(
+        self, source: bytes, head: Head, target: bytes, headers: Mapping[str, str], *, expected: Version, token: str
+    ) -> Version:
+        store = self._store
+        with tempfile.TemporaryFile() as file:
+
+            def begin(status: int, received: dict[str, str]) -> Callable[[memoryview], object] | None:
+                if status == 200 and etag_in(received) != head.etag:
+                    raise Conflict("the source changed while it was copied")
+                return file.write if status == 200 else None
+
+            store.objects.get(source, {}, begin)
+            file.flush()
+            body = FileRange(file.fileno(), 0, head.size)
+            abilities = store.abilities
+            heeded = store.heeds(expected, absent=abilities.put_absent, version=abilities.put_version)
+            sent = {**headers, **checksum_headers(abilities.checksum, body)}
+            if heeded:
+                sent.update(store.conditions(expected))
+            return store.settle(
+                lambda: store.objects.put(target, body, sent), target, expected=expected, token=token, heeded=heeded
+            )
 
     def _copy_by_parts(
         self, source: bytes, head: Head, target: bytes, headers: Mapping[str, str], *, expected: Version, token: str

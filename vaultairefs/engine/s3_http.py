@@ -50,7 +50,7 @@ class Origin(NamedTuple):
 
 
 Blocks = Callable[[], Iterator[bytes]]
-Sink = Callable[[int, dict[str, str]], Callable[[memoryview], None] | None]
+Sink = Callable[[int, dict[str, str]], Callable[[memoryview], object] | None]
 """Given status and headers, it answers what takes the body's bytes, or None to have them in ``Reply.body``."""
 
 
@@ -145,7 +145,7 @@ class Connection:
             raise ValueError("a header line is too long or cut off")
         return line.rstrip(b"\r\n")
 
-    def _body(self, headers: dict[str, str], take: Callable[[memoryview], None]) -> bool:
+    def _body(self, headers: dict[str, str], take: Callable[[memoryview], object]) -> bool:
         """Read the body; returns whether its end was marked, so that the connection can go on."""
         if "chunked" in headers.get("transfer-encoding", "").lower():
             while size := int(self._line().split(b";")[0], 16):
@@ -161,7 +161,7 @@ class Connection:
             take(memoryview(block))
         return False
 
-    def _pass_on(self, length: int, take: Callable[[memoryview], None]) -> None:
+    def _pass_on(self, length: int, take: Callable[[memoryview], object]) -> None:
         if length < 0:
             raise ValueError("a negative length")
         buffer = memoryview(bytearray(min(length, _BLOCK_BYTES)))

@@ -140,7 +140,11 @@ def head_of(reply: Reply) -> Head:
 
 
 def etag_of(reply: Reply) -> Version:
-    return Version(reply.headers.get("etag", "").removeprefix("W/").strip('"'))
+    return etag_in(reply.headers)
+
+
+def etag_in(headers: Mapping[str, str]) -> Version:
+    return Version(headers.get("etag", "").removeprefix("W/").strip('"'))
 
 
 def document(reply: Reply, operation: str) -> ElementTree.Element:

@@ -15,11 +15,13 @@ from vaultairefs.engine.s3_client import Request
 from vaultairefs.engine.s3_copying import PIN
 from vaultairefs.engine.s3_errors import Refused
 from vaultairefs.engine.s3_http import Lost, Unsent
+from vaultairefs.engine.s3_keys import KEY_BYTES_MAX
 from vaultairefs.engine.s3_multipart import S3Multipart
 from vaultairefs.engine.s3_objects import META, document, md5_of
 from vaultairefs.engine.s3_store import S3Store
 
 _STALE: Final = "00000000000000000000000000000000"
+_KEY_LENGTHS: Final = (1024, 980, KEY_BYTES_MAX)
 _CEPH_PIN: Final = "x-amz-copy-if-match"
 
 
@@ -73,6 +75,7 @@ class S3Probe:
                 copy_absent=copies.absent,
                 copy_version=copies.version,
                 part_copy=self._copies_parts(one),
+                key_bytes_max=self._longest_key(),
                 checksum=self._checksum(),
             )
         finally:
@@ -148,6 +151,15 @@ class S3Probe:
             return self._tried(lambda: self._multipart.copy_part(key, upload_id, 0, {**where, PIN: f'"{pin}"'}))
 
         return not copied(_STALE) and copied(etag)
+
+    def _longest_key(self) -> int:
+        """Tried: what AWS takes, what Ceph takes, what our layout needs."""
+        for length in _KEY_LENGTHS:
+            key = (self._base + (b"/" + b"k" * 99) * 11)[: length - 1] + b"k"
+            self._made.append(key)
+            if self._puts(key, {}) and self._etag(key):
+                return length
+        return 0
 
     def _checksum(self) -> str:
         """What the store verifies: tried with a wrong one."""

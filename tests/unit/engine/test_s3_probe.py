@@ -7,6 +7,7 @@ import pytest
 from tests.engine_contract.given import at, attributes, body, content_of, listing, make, names, put
 from tests.support import stores
 from vaultairefs.engine.s3_abilities import Abilities
+from vaultairefs.engine.s3_findings import findings_of
 from vaultairefs.model.errors import BadInput, Conflict, Unavailable
 from vaultairefs.model.values import ANY, Version
 
@@ -49,11 +50,29 @@ async def test_moto_is_found_out(moto: stores.Server) -> None:
     await engine.close()
 
 
+def test_a_store_that_honours_everything_is_degraded_in_nothing() -> None:
+    everything = dict.fromkeys(Abilities.__struct_fields__, True)
+    texts = {"copy_source": "x-amz-copy-source-if-match", "checksum": "crc32", "key_bytes_max": 1024}
+    assert [found for found in findings_of(Abilities(**everything | texts)) if found.is_degraded] == []
+
+
+def test_an_ability_that_is_missing_is_told() -> None:
+    """Each finding that can be worse is worse on a store without anything."""
+    nothing = {found.subject for found in findings_of(Abilities(copied_metadata=False)) if found.is_degraded}
+    assert nothing >= {"put of a new name", "copy over a version", "delete of one version", "longest key"}
+    assert "checks of what is sent" in nothing
+
+
 async def test_a_store_that_heeds_no_condition_is_found_out(rclone: stores.Server) -> None:
     engine = rclone.engine(rclone.new_bucket())
     capabilities = await engine.probe()
     assert not capabilities.conditional
-    assert engine.abilities == Abilities(markers=False, copied_metadata=False, bulk_delete=True, checksum="md5")
+    assert engine.abilities == Abilities(
+        markers=False, copied_metadata=False, bulk_delete=True, key_bytes_max=1024, checksum="md5"
+    )
+    assert {"put of a new name", "put over a version", "copy of one version"} <= set(capabilities.degraded)
+    told = {finding.subject: finding.found for finding in capabilities.findings}
+    assert told["put over a version"] == "best effort" and told["delete of many"] == "at once"
     await engine.close()
 
 
@@ -70,6 +89,19 @@ async def test_on_a_lying_store_no_foreign_byte_is_overwritten_and_no_wrong_one_
         with body(b"....") as descriptor, pytest.raises(Conflict):
             await engine.read(at(b"file"), version, 0, 4, descriptor, 0)
         assert await content_of(engine, b"file") == b"theirs"
+
+
+async def test_where_copies_lose_metadata_the_bytes_are_sent_again(rclone: stores.Server) -> None:
+    async with stores.opened(rclone) as engine:
+        version = await put(engine, b"file", b"bytes" * 1000)
+        wanted = attributes(mode=0o600, xattrs={b"user.a": b"b"})
+        version = await engine.set_attributes(at(b"file"), wanted, expected=version)
+        assert (await engine.stat(at(b"file"))).attributes == wanted
+        await engine.copy(
+            at(b"file"), at(b"copy"), version=version, attributes=None, expected=Version(""), token="m:1:2"
+        )
+        assert (await engine.stat(at(b"copy"))).attributes == wanted
+        assert await content_of(engine, b"copy") == b"bytes" * 1000
 
 
 async def test_on_a_lying_store_a_container_never_takes_a_files_place(rclone: stores.Server) -> None:
