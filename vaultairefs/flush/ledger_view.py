@@ -45,8 +45,7 @@ class LedgerView:
         inode = self._namespace.find(key.container)
         if inode is None or inode.children is None:
             return None
-        child = inode.children.get(key.name)
-        return child.ino if child is not None else None
+        return inode.children.get(key.name)
 
     def live_keys(self, ino: Ino) -> list[EntryKey]:
         if ino == ROOT:

@@ -2,8 +2,12 @@
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator
+from typing import Final
 
 from vaultairefs.model.values import Extent
+
+_NOTHING: Final[list[int]] = []
+"""What every empty set holds: most sets stay empty, and there are three per body.  Never changed in place."""
 
 
 class ExtentSet:
@@ -12,8 +16,7 @@ class ExtentSet:
     __slots__ = ("_ends", "_starts")
 
     def __init__(self, extents: Iterable[Extent] = ()) -> None:
-        self._starts: list[int] = []
-        self._ends: list[int] = []
+        self._starts = self._ends = _NOTHING
         for offset, length in extents:
             self.add(offset, offset + length)
 
@@ -21,13 +24,21 @@ class ExtentSet:
         """Include ``start`` <= byte < ``end``."""
         if start >= end:
             return
-        low = bisect_left(self._ends, start)
+        ends = self._ends
+        if not ends:
+            self._starts, self._ends = [start], [end]
+            return
+        if start == ends[-1]:
+            # Mostly a file is written from its beginning to its end.
+            ends[-1] = end
+            return
+        low = bisect_left(ends, start)
         high = bisect_right(self._starts, end)
         if low < high:
             start = min(start, self._starts[low])
-            end = max(end, self._ends[high - 1])
+            end = max(end, ends[high - 1])
         self._starts[low:high] = [start]
-        self._ends[low:high] = [end]
+        ends[low:high] = [end]
 
     def remove(self, start: int, end: int) -> None:
         """Exclude ``start`` <= byte < ``end``."""
@@ -73,8 +84,7 @@ class ExtentSet:
         return sum(self._ends) - sum(self._starts)
 
     def clear(self) -> None:
-        self._starts.clear()
-        self._ends.clear()
+        self._starts = self._ends = _NOTHING
 
     def __iter__(self) -> Iterator[Extent]:
         for start, end in zip(self._starts, self._ends, strict=True):

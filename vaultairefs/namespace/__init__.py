@@ -5,7 +5,7 @@ before it is written anywhere, and applying the same changes to the same tree gi
 It knows no bytes, no engine and no disk, and it enforces no permissions.
 """
 
-from vaultairefs.namespace.inode import Child, Inode
+from vaultairefs.namespace.inode import Inode
 from vaultairefs.namespace.namespace import Namespace
 
-__all__ = ["Child", "Inode", "Namespace"]
+__all__ = ["Inode", "Namespace"]

@@ -35,8 +35,8 @@ def _leads_to(tree: "Namespace", parent: Ino, name: bytes, ino: Ino) -> Inode:
     child = children_of(tree.get(parent)).get(name)
     if child is None:
         raise NotFound(artifact=name)
-    if child.ino != ino:
-        raise Stale(f"the name leads to inode {child.ino}, not {ino}", artifact=name)
+    if child != ino:
+        raise Stale(f"the name leads to inode {child}, not {ino}", artifact=name)
     return tree.get(ino)
 
 

@@ -1,18 +1,10 @@
 """One entry of the live tree: what programs see."""
 
 import stat
-from typing import NamedTuple
 
 import msgspec
 
 from vaultairefs.model.values import ROOT, Attributes, EntryKey, Ino, Kind, format_bits
-
-
-class Child(NamedTuple):
-    """What a name in a container leads to; ``cookie`` is its stable place in listings, >= 3."""
-
-    ino: Ino
-    cookie: int
 
 
 class Inode(msgspec.Struct, array_like=True, gc=False, eq=False):
@@ -25,7 +17,7 @@ class Inode(msgspec.Struct, array_like=True, gc=False, eq=False):
     * ``nlink`` of a container is 2 + ``subcontainers`` while it has a name, else 0; its ``parent`` is kept afterwards.
     * ``nlink`` of anything else is at least the number of its ``refs``, and 0 without any.  ``parent`` of those is
       where the first name was; use ``refs``.
-    * ``children`` is a dict exactly for containers; its cookies grow in the dict's order.
+    * ``children`` is a dict exactly for containers; ``places.py`` says what ``next_place`` and ``places`` are.
     * ``content_generation`` grows with every change of the bytes; it means nothing beyond one life of the daemon.
     """
 
@@ -42,13 +34,15 @@ class Inode(msgspec.Struct, array_like=True, gc=False, eq=False):
     size: int = 0
     nlink: int = 0
     subcontainers: int = 0
-    next_cookie: int = 3
+    next_place: int = 0
     content_generation: int = 0
     target: bytes = b""
     link_id: str = ""
     xattrs: dict[bytes, bytes] | None = None
     refs: tuple[EntryKey, ...] = ()
-    children: dict[bytes, Child] | None = None
+    children: dict[bytes, Ino] | None = None
+    places: dict[bytes, int] | None = None
+    places_taken: set[int] | None = None
 
     @classmethod
     def begin(

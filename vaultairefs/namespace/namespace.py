@@ -1,10 +1,16 @@
 """The tree of inodes and the questions about it; ``posting.py`` holds what changes do to it."""
 
+from bisect import bisect_right
+from operator import itemgetter
+from typing import Final
+
 from vaultairefs.model.changes import Change
 from vaultairefs.model.errors import Stale
 from vaultairefs.model.values import ROOT, Attributes, Ino, Kind, Sequence
-from vaultairefs.namespace import checks, posting
+from vaultairefs.namespace import checks, places, posting
 from vaultairefs.namespace.inode import Inode
+
+_COOKIE: Final = itemgetter(2)
 
 
 class Namespace:
@@ -31,17 +37,24 @@ class Namespace:
 
     def child(self, parent: Ino, name: bytes) -> Inode | None:
         """What ``name`` in ``parent`` leads to, or None; ``Stale``/``NotAContainer`` for an impossible parent."""
-        child = posting.children_of(self.get(parent)).get(name)
-        return None if child is None else self.inodes[child.ino]
+        ino = posting.children_of(self.get(parent)).get(name)
+        return None if ino is None else self.inodes[ino]
 
     def entries(self, container: Ino, after_cookie: int = 0) -> list[tuple[bytes, Ino, int]]:
         """Name, inode, cookie of the container's entries with a cookie above ``after_cookie``, by cookie.
 
-        Cookies are >= 3, grow with insertion and are never reused in one life, so a listing that continues
-        after a cookie neither repeats nor skips entries that stayed.
+        Cookies are >= 3, stay with the name (also when it is replaced) and are never used for another inode's, so a
+        listing that continues after a cookie neither repeats nor skips entries that stayed.
         """
-        children = posting.children_of(self.get(container))
-        return [(name, child.ino, child.cookie) for name, child in children.items() if child.cookie > after_cookie]
+        home = self.get(container)
+        children = posting.children_of(home)
+        if home.places is None:
+            rows = [(name, ino, ino + places.DOTS) for name, ino in children.items()]
+        else:
+            rows = [(name, ino, places.cookie_of(home, name, ino)) for name, ino in children.items()]
+        # Numbers grow with time, so this is mostly in order already.
+        rows.sort(key=_COOKIE)
+        return rows[bisect_right(rows, after_cookie, key=_COOKIE) :] if after_cookie else rows
 
     def path(self, ino: Ino) -> bytes:
         """A live path of the inode (for one with several names, any), ``b""`` for the root; ``Stale`` for orphans."""

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any, Final
 from vaultairefs.model import changes
 from vaultairefs.model.changes import NO_INO, Change
 from vaultairefs.model.errors import NotAContainer
-from vaultairefs.model.values import ROOT, EntryKey, Sequence
-from vaultairefs.namespace.inode import Child, Inode
+from vaultairefs.model.values import ROOT, EntryKey, Ino, Sequence
+from vaultairefs.namespace import places
+from vaultairefs.namespace.inode import Inode
 
 if TYPE_CHECKING:
     from vaultairefs.namespace.namespace import Namespace
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 Creation = changes.ContainerCreated | changes.FileCreated | changes.SymlinkCreated | changes.NodeCreated
 
 
-def children_of(inode: Inode) -> dict[bytes, Child]:
+def children_of(inode: Inode) -> dict[bytes, Ino]:
     """The container's entries; ``NotAContainer`` for anything else."""
     if inode.children is None:
         raise NotAContainer(f"inode {inode.ino} is no container")
@@ -32,18 +33,21 @@ def children_of(inode: Inode) -> dict[bytes, Child]:
 def add_name(parent: Inode, name: bytes, inode: Inode) -> None:
     """Let ``name`` lead to ``inode``; where the name was taken, its place in listings is kept."""
     children = children_of(parent)
-    taken = children.get(name)
-    if taken is None:
-        cookie = parent.next_cookie
-        parent.next_cookie = cookie + 1
-    else:
-        cookie = taken.cookie
-    children[name] = Child(inode.ino, cookie)
+    replaced = children.get(name)
+    if replaced is not None or inode.refs or parent.places is not None:
+        places.take(parent, name, inode, replaced)
+    children[name] = inode.ino
     inode.refs += (EntryKey(parent.ino, name),)
     if inode.children is not None:
         inode.parent = parent.ino
         parent.subcontainers += 1
         parent.nlink += 1
+
+
+def free_name(parent: Inode, name: bytes) -> None:
+    """Let ``name`` lead nowhere."""
+    del children_of(parent)[name]
+    places.leave(parent, name)
 
 
 def drop_ref(parent: Inode, name: bytes, inode: Inode) -> None:
@@ -93,7 +97,7 @@ def _linked(tree: "Namespace", change: changes.EntryLinked) -> None:
 
 def _removed(tree: "Namespace", change: changes.EntryRemoved) -> None:
     parent, inode = tree.inodes[change.parent], tree.inodes[change.ino]
-    del children_of(parent)[change.name]
+    free_name(parent, change.name)
     lose_name(parent, change.name, inode)
     inode.ctime_ns = change.time_ns
     _touch(parent, change.time_ns)
@@ -109,7 +113,7 @@ def _renamed(tree: "Namespace", change: changes.EntryRenamed) -> None:
         add_name(old, change.name, other)
         other.ctime_ns = change.time_ns
     else:
-        del children_of(old)[change.name]
+        free_name(old, change.name)
         if change.replaced != NO_INO:
             lost = inodes[change.replaced]
             lose_name(new, change.new_name, lost)
@@ -186,24 +190,24 @@ def _vanished(tree: "Namespace", change: changes.EntryVanished) -> None:
     parent, inode = tree.inodes.get(change.container), tree.inodes.get(change.ino)
     if parent is None or inode is None or (change.container, change.name) not in inode.refs:
         return
-    del children_of(parent)[change.name]
+    free_name(parent, change.name)
     lose_name(parent, change.name, inode)
     # A container takes along what it held.
     left = [inode]
     while left:
         container = left.pop()
-        for name, child in (container.children or {}).items():
-            inside = tree.inodes[child.ino]
+        for name, ino in (container.children or {}).items():
+            inside = tree.inodes[ino]
             lose_name(container, name, inside)
             left.append(inside)
         if container.children:
-            container.children = {}
+            container.children, container.places, container.places_taken = {}, None, None
             container.nlink = 0
 
 
 def _conflicted(tree: "Namespace", change: changes.ArtifactConflicted) -> None:
     parent, inode = tree.inodes[change.container], tree.inodes[change.ino]
-    del children_of(parent)[change.name]
+    free_name(parent, change.name)
     drop_ref(parent, change.name, inode)
     add_name(parent, change.conflict_name, inode)
     inode.ctime_ns = change.time_ns

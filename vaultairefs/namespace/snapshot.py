@@ -5,6 +5,7 @@ import msgspec
 from vaultairefs.model.values import ROOT, EntryKey, Ino
 from vaultairefs.namespace.inode import Inode
 from vaultairefs.namespace.namespace import Namespace
+from vaultairefs.namespace.places import DOTS, cookie_of
 
 
 class NamespaceSnapshot(msgspec.Struct, array_like=True):
@@ -33,11 +34,15 @@ def audit(tree: Namespace) -> list[str]:
     found: dict[Ino, set[EntryKey]] = {}
     problems = []
     for container in tree.inodes.values():
-        cookies = [child.cookie for child in (container.children or {}).values()]
-        if cookies != sorted(set(cookies)) or (cookies and not 3 <= cookies[-1] < container.next_cookie):
-            problems.append(f"{container}: cookies out of order")
-        for name, child in (container.children or {}).items():
-            found.setdefault(child.ino, set()).add(EntryKey(container.ino, name))
+        children = container.children or {}
+        cookies = {cookie_of(container, name, ino) for name, ino in children.items()}
+        if len(cookies) != len(children) or min(cookies, default=DOTS + 1) <= DOTS:
+            problems.append(f"{container}: two names in one place")
+        places = container.places or {}
+        if not places.keys() <= children.keys() or set(places.values()) != (container.places_taken or set()):
+            problems.append(f"{container}: places {places} and {container.places_taken}")
+        for name, ino in children.items():
+            found.setdefault(ino, set()).add(EntryKey(container.ino, name))
     for ino in found.keys() - tree.inodes.keys():
         problems.append(f"inode {ino} is named but unknown")
     for inode in tree.inodes.values():
@@ -54,7 +59,7 @@ def _audit_inode(tree: Namespace, inode: Inode, names: set[EntryKey]) -> list[st
             problems.append(f"nlink does not fit {len(names)} names")
         return problems
     living = bool(names) or inode.ino == ROOT
-    inside = sum(1 for child in inode.children.values() if tree.inodes[child.ino].is_container)
+    inside = sum(1 for ino in inode.children.values() if tree.inodes[ino].is_container)
     if inode.subcontainers != inside or inode.nlink != (2 + inside if living else 0):
         problems.append(f"{inside} containers inside")
     if len(names) > 1 or (names and next(iter(names)).container != inode.parent):

@@ -138,8 +138,8 @@ class Door:
     def names(self, operation: str, parent: Ino, name: bytes) -> Passage:
         """A call about the name ``name`` in ``parent``."""
         home = self.ledger.namespace.find(parent)
-        child = home.children.get(name) if home is not None and home.children else None
-        return Passage(self, self._context(operation, current()), child.ino if child else Ino(0), parent, name)
+        ino = home.children.get(name) if home is not None and home.children else None
+        return Passage(self, self._context(operation, current()), ino or Ino(0), parent, name)
 
     def inode(self, operation: str, ino: Ino, caller: OperationContext | None = None) -> Passage:
         """A call about an inode; ``caller`` is the opener's context where the request itself carries none."""

@@ -112,8 +112,8 @@ class Listings:
         children = namespace.get(opened.ino).children or {}
         live = []
         for name, _, cookie in rows:
-            child = children.get(name)
-            inode = namespace.find(child.ino) if child is not None else None
+            ino = children.get(name)
+            inode = namespace.find(ino) if ino is not None else None
             if inode is not None:
                 live.append(DirectoryEntry(name, inode, cookie))
         return live

@@ -123,7 +123,7 @@ class ForeignMachine(Machine):
                     body = ledger.buffer.find(ino)
                     is_here = body is not None and (body.unflushed or bool(body.dirty))
                     assert not (is_here and ledger.backlog.owes_content(ino)), f"{change} takes what is nowhere else"
-                    below += [child.ino for child in (inode.children or {}).values()] if inode else []
+                    below += list((inode.children or {}).values()) if inode else []
             return commit(change)
 
         ledger.commit = checked  # type: ignore[method-assign]

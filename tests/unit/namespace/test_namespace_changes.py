@@ -162,7 +162,7 @@ def test_listings_continue_behind_a_cookie_whatever_changed(tree: Tree) -> None:
     tree.file(Ino(20), b"0")
     rest = tree.entries(ROOT, first[-1][2])
     assert [name for name, _, _ in rest] == [b"3", b"4", b"0"]
-    assert first[0][2] == 3, "1 and 2 are . and .."
+    assert first[0][2] > 2, "1 and 2 are . and .."
     assert first[0][2] not in [cookie for _, _, cookie in rest], "a cookie is never used again"
 
 
