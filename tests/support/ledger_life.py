@@ -36,7 +36,7 @@ class Life:
     # Choosing
 
     def inodes(self, *kinds: Kind) -> list[Inode]:
-        found = self.lab.ledger.namespace.inodes.values()
+        found = self.lab.inodes()
         return [inode for inode in found if inode.nlink and inode.ino != ROOT and (not kinds or inode.kind in kinds)]
 
     def container(self, random: Random) -> Ino:
@@ -221,6 +221,7 @@ def flush_attributes(life: Life, random: Random) -> None:
 
 
 def stored_keys(life: Life) -> list[tuple[EntryKey, Ino]]:
+    life.lab.inodes()
     tree = life.lab.ledger.backlog.tree
     return [(EntryKey(container, name), ref.ino) for container, names in tree.items() for name, ref in names.items()]
 

@@ -21,6 +21,9 @@ from vaultairefs.model.values import ROOT, Attributes, EntryKey, Ino, Kind, Vers
 from vaultairefs.namespace import Inode
 from vaultairefs.namespace import snapshot as namespace_snapshot
 
+IN_USE_MAX = 4
+"""So few that most of what these tests do goes by way of the shelf."""
+
 OTHER_BOOT = b'{"boot_id":"another-boot","filesystem_id":"another"}'
 
 
@@ -58,7 +61,7 @@ class Lab:
         self.options = options
         self.engine: dict[str, bytes] = {}
         self.state = StateDirectory.open(directory, "memory:")
-        opened = partial(Ledger.open, self.state, clock=time.monotonic, **options)
+        opened = partial(Ledger.open, self.state, clock=time.monotonic, **{"in_use_max": IN_USE_MAX, **options})
         self.ledger: Ledger = trio.run(opened)
         self._time_ns = 1_700_000_000_000_000_000
 
@@ -79,7 +82,8 @@ class Lab:
     def audit(self) -> list[str]:
         """Broken invariants of the rooms."""
         ledger = self.ledger
-        problems = namespace_snapshot.audit(ledger.namespace) + backlog_snapshot.audit(ledger.backlog)
+        problems = self.audit_shelf()
+        problems += namespace_snapshot.audit(ledger.namespace) + backlog_snapshot.audit(ledger.backlog)
         for body in ledger.buffer.all():
             if body.phase is Phase.OPEN and not body.complete:
                 problems.append(f"{body} is open")
@@ -94,6 +98,22 @@ class Lab:
         if used != ledger.buffer.used_bytes:
             problems.append(f"used {ledger.buffer.used_bytes}, summed {used}")
         return problems
+
+    def audit_shelf(self) -> list[str]:
+        """Broken invariants of the shelf; everything is in use afterwards."""
+        shelf, inodes = self.ledger._rooms.shelf, self.ledger.namespace.inodes
+        problems = [f"inode {ino} is in use and on the shelf" for ino in shelf.rows if ino in inodes]
+        problems += [f"inode {ino} owes from the shelf" for ino in shelf.rows if ino in self.ledger.backlog.owed_inos]
+        waiting = sorted(ino for ino in shelf._queue if ino in inodes)
+        if waiting != sorted(ino for ino, inode in inodes.items() if not inode.is_container):
+            problems.append("an inode is not once in the queue for the shelf")
+        shelf.recall_all()
+        return problems
+
+    def inodes(self) -> list[Inode]:
+        """Every inode, in use from now on."""
+        self.ledger._rooms.shelf.recall_all()
+        return list(self.ledger.namespace.inodes.values())
 
     def now(self) -> int:
         self._time_ns += 1_000_000

@@ -8,6 +8,7 @@ from typing import Any, Self, TypeVar
 
 import trio
 
+from tests.support.ledgers import IN_USE_MAX
 from vaultairefs.disk.state_directory import StateDirectory
 from vaultairefs.engine.interface import Engine
 from vaultairefs.fetch.discovery import Discovery
@@ -45,7 +46,9 @@ class House:
         house = cls()
         house.state = StateDirectory.open(directory, engine.identity)
         clocks: dict[str, Any] = {} if clock_ns is None else {"clock_ns": clock_ns}
-        house.ledger = ledger = await Ledger.open(house.state, tenant="t", buffer_size=buffer_size, **clocks)
+        house.ledger = ledger = await Ledger.open(
+            house.state, tenant="t", buffer_size=buffer_size, in_use_max=IN_USE_MAX, **clocks
+        )
         house.discovery = Discovery(ledger, engine, ttl_seconds=ttl_seconds)
         house.fetcher = Fetcher(ledger, engine)
         house.flusher = Flusher(

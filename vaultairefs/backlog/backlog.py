@@ -1,7 +1,7 @@
 """The backlog and the questions about it; ``posting.py`` holds what changes do to it."""
 
 from collections.abc import Callable
-from typing import Final
+from typing import Final, Protocol
 
 import trio
 
@@ -15,30 +15,60 @@ from vaultairefs.model.values import ROOT, STAGING, EntryKey, Ino, Kind, Sequenc
 ROOT_KEY: Final = EntryKey(ROOT, b"")
 
 
+class Shelf(Protocol):
+    """Where rows are that nobody uses: see ``ledger/shelf.py``."""
+
+    def recall(self, ino: Ino) -> object:
+        """Bring the inode's row back by ``settle``, if it is there."""
+        ...
+
+    def recall_name(self, key: EntryKey) -> None:
+        """Likewise for what programs find at the name."""
+        ...
+
+    def names_in(self, container: Ino) -> set[bytes]:
+        """The names in the container whose rows are there."""
+        ...
+
+
 class StoredTree(Flights):
     """What the engine holds, by container and name.
 
+    ``tree`` and ``refs`` are the rows in use; every question below knows those on the ``shelf``, too.
     Invariant: ``refs`` is the inverse of ``tree``; no inner dict is empty.
     """
 
     def __init__(self) -> None:
         super().__init__()
+        self.shelf: Shelf | None = None
         self.tree: dict[Ino, dict[bytes, StoredRef]] = {}
         self.refs: dict[Ino, tuple[EntryKey, ...]] = {}
 
     def stored(self, key: EntryKey) -> StoredRef | None:
         """What the engine holds at that name."""
         names = self.tree.get(key[0])
-        return None if names is None else names.get(key[1])
+        ref = None if names is None else names.get(key[1])
+        if ref is None and self.shelf is not None:
+            self.shelf.recall_name(key)
+            names = self.tree.get(key[0])
+            ref = None if names is None else names.get(key[1])
+        return ref
+
+    def _keys(self, ino: Ino) -> tuple[EntryKey, ...]:
+        keys = self.refs.get(ino)
+        if keys is None and self.shelf is not None:
+            self.shelf.recall(ino)
+            keys = self.refs.get(ino)
+        return keys or ()
 
     def refs_of(self, ino: Ino) -> list[EntryKey]:
         """Every stored name of the inode, fresh ones first."""
-        refs = self.refs.get(ino, ())
+        refs = self._keys(ino)
         return sorted(refs, key=lambda key: self.tree[key[0]][key[1]].stale) if len(refs) > 1 else list(refs)
 
     def fresh_ref(self, ino: Ino) -> EntryKey | None:
         """A stored name that holds the newest bytes that the engine has of the inode (the one to fetch from)."""
-        for key in self.refs.get(ino, ()):
+        for key in self._keys(ino):
             if not self.tree[key[0]][key[1]].stale:
                 return key
         return None
@@ -56,7 +86,29 @@ class StoredTree(Flights):
 
     def stored_children(self, container: Ino) -> dict[bytes, StoredRef]:
         """What the engine holds directly inside the container, as far as known (a copy)."""
+        if self.shelf is not None:
+            for name in self.shelf.names_in(container):
+                self.shelf.recall_name(EntryKey(container, name))
         return {name: ref for name, ref in self.tree.get(container, {}).items() if name}
+
+    def stored_names(self, container: Ino) -> set[bytes]:
+        """The names of what the engine holds directly inside the container, as far as known."""
+        names = self.shelf.names_in(container) if self.shelf is not None else set()
+        names.update(self.tree.get(container, ()))
+        names.discard(b"")
+        return names
+
+    def settle(self, key: EntryKey, ref: StoredRef) -> None:
+        """A row comes back from the shelf: nothing about the engine has changed."""
+        self.tree.setdefault(key.container, {})[key.name] = ref
+        self.refs[ref.ino] = (key,)
+
+    def unsettle(self, key: EntryKey) -> None:
+        """The row at ``key``, the only one of its inode, goes to the shelf."""
+        names = self.tree[key.container]
+        del self.refs[names.pop(key.name).ino]
+        if not names:
+            del self.tree[key.container]
 
     def load(self, tree: dict[Ino, dict[bytes, StoredRef]]) -> None:
         """Take over a whole tree."""
@@ -72,7 +124,7 @@ class StoredTree(Flights):
         if old is None or old.ino != ref.ino:
             if old is not None:
                 self.take(key)
-            self.refs[ref.ino] = (*self.refs.get(ref.ino, ()), key)
+            self.refs[ref.ino] = (*self._keys(ref.ino), key)
         self.tree.setdefault(key.container, {})[key.name] = ref
         self.touch(key)
 
@@ -127,6 +179,13 @@ class Backlog(StoredTree):
         self.left_in_engine = left_in_engine
         self._kind_of_named = kind_of_named
         self._wakeup: trio.Event | None = None
+
+    def is_in_hand(self, key: EntryKey, ino: Ino) -> bool:
+        """Whether an engine call works on the name or the inode, or one about them is in doubt."""
+        doubts = self.doubts
+        if self.is_busy(key) or self.is_busy(ino):
+            return True
+        return doubts.about(key) is not None or doubts.about_inode(ino) is not None
 
     def owes_content(self, ino: Ino) -> bool:
         """Whether bytes of the inode are owed."""

@@ -44,7 +44,7 @@ class Absorber:
 
     def note_missing(self, container: Ino, shown: Set[bytes], touched: Set[bytes]) -> None:
         """A whole listing of the container showed only these names; those in ``touched`` it cannot speak of."""
-        for name in self._ledger.backlog.stored_children(container).keys() - shown - touched:
+        for name in self._ledger.backlog.stored_names(container) - shown - touched:
             key = EntryKey(container, name)
             match self._meaning(key, None):
                 case Meaning.VANISH:

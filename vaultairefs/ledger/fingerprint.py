@@ -19,6 +19,7 @@ _BLOCK_BYTES = 1 << 20
 
 def fingerprint(rooms: Rooms) -> dict[str, dict[Any, Any]]:
     """Tables of the state; reads every body file."""
+    rooms.shelf.recall_all()
     named = {ino: inode for ino, inode in rooms.namespace.inodes.items() if inode.nlink}
     bodies = {body.ino: body for body in rooms.buffer.all() if body.ino in named and body.phase is not Phase.ABSENT}
     opened = {ino for ino, body in bodies.items() if body.phase is Phase.OPEN}

@@ -17,6 +17,7 @@ from vaultairefs.ledger import fingerprint
 from vaultairefs.ledger.durability import Durability
 from vaultairefs.ledger.opening import recover
 from vaultairefs.ledger.recovery import Recovery
+from vaultairefs.ledger.shelf import IN_USE_MAX
 from vaultairefs.ledger.witness import Witness, announce
 from vaultairefs.model.changes import (
     NO_INO,
@@ -34,6 +35,9 @@ from vaultairefs.model.errors import ReadOnly, Stale, VaultaireError
 from vaultairefs.model.values import Ino, Kind, Sequence
 
 _log: Final = structlog.get_logger()
+
+_LOOKS: Final = 4
+"""For each change and each operation: more than either can bring into use."""
 
 
 class Ledger(Durability):
@@ -73,13 +77,14 @@ class Ledger(Durability):
         root_owner: tuple[int, int] = (0, 0),
         buffer_size: int = 20 << 30,
         checkpoint_bytes: int = 32 << 20,
+        in_use_max: int = IN_USE_MAX,
     ) -> "Ledger":
         """Recover what the state directory holds.
 
         ``mount`` is what events call this mount (default: the state's mount id); ``clock`` counts seconds (default:
         trio's, without a detour, for every change asks it several times); ``root_owner`` is uid and gid of a new root
-        container; the journal is checkpointed when it passes ``checkpoint_bytes``.  ``BadInput`` for a newer format,
-        ``OutOfSpace`` when there is no room to recover.
+        container; the journal is checkpointed when it passes ``checkpoint_bytes``; clean inodes beyond ``in_use_max``
+        are kept packed.  ``BadInput`` for a newer format, ``OutOfSpace`` when there is no room to recover.
         """
         clock = clock or trio.lowlevel.current_clock().current_time
         journal, events, recovery = await trio.to_thread.run_sync(
@@ -92,6 +97,7 @@ class Ledger(Durability):
                 now=clock(),
                 root_owner=root_owner,
                 buffer_size=buffer_size,
+                in_use_max=in_use_max,
             )
         )
         recovery.rooms.backlog.clock = clock
@@ -138,6 +144,8 @@ class Ledger(Durability):
             rooms.exposed |= {change.ino, change.replaced} if change.exchange else {change.ino}
         elif self.witnesses:
             announce(self.witnesses, change)
+        if rooms.shelf.is_wanted:
+            rooms.shelf.put_away(_LOOKS)
         return sequence
 
     def note_write(self, ino: Ino, offset: int, length: int, time_ns: int) -> None:
@@ -195,6 +203,8 @@ class Ledger(Durability):
     def next_operation_id(self) -> int:
         """A number for ``OperationContext.operation_id``, above all of earlier lives of this state directory."""
         self._operation_id += 1
+        if self._rooms.shelf.is_wanted:
+            self._rooms.shelf.put_away(_LOOKS)
         return self._operation_id
 
     def fingerprint(self) -> Any:

@@ -23,6 +23,7 @@ def recover(
     now: float,
     root_owner: tuple[int, int],
     buffer_size: int,
+    in_use_max: int,
 ) -> tuple[Journal, EventLog, Recovery]:
     """Everything that a ledger stands on; see ``Ledger.open`` for the parameters.
 
@@ -37,6 +38,7 @@ def recover(
             buffer_size=buffer_size,
             clock=lambda: now,
             on_failure=lambda body, error: _report(state, body, error),
+            in_use_max=in_use_max,
         )
 
     boot = state.machine.boot_id
@@ -49,6 +51,7 @@ def recover(
     gc.disable()
     try:
         recovery.run()
+        recovery.rooms.shelf.put_all_away()
     finally:
         gc.enable()
         gc.freeze()

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from vaultairefs.backlog import Backlog
 from vaultairefs.buffer import Body, Buffer
+from vaultairefs.ledger.shelf import IN_USE_MAX, Shelf
 from vaultairefs.model.changes import Change
 from vaultairefs.model.errors import VaultaireError
 from vaultairefs.model.values import Ino, Kind, Sequence, Version
@@ -15,7 +16,7 @@ class Rooms:
     """Namespace, buffer and backlog of one volume.
 
     ``exposed`` are the inodes whose bytes must reach the disk before the next sync mark: a rename put them over a
-    name, or the engine lost what it had of them.
+    name, or the engine lost what it had of them.  ``shelf`` holds the clean entries beyond ``in_use_max`` inodes.
     """
 
     def __init__(
@@ -26,11 +27,22 @@ class Rooms:
         buffer_size: int,
         clock: Callable[[], float],
         on_failure: Callable[[Body, VaultaireError], None],
+        in_use_max: int = IN_USE_MAX,
     ) -> None:
         self.namespace = namespace
+        self._in_use_max = in_use_max
         self.buffer = Buffer(bodies, buffer_size=buffer_size, on_failure=on_failure)
         self.backlog = Backlog(clock=clock, kind_of_named=self._kind_of_named, left_in_engine=self._left_in_engine)
         self.exposed: set[Ino] = set()
+        self.shelf = self._new_shelf()
+
+    def take_over(self, namespace: Namespace) -> None:
+        """Go on with another tree, before anything was posted to these rooms."""
+        self.namespace = namespace
+        self.shelf = self._new_shelf()
+
+    def _new_shelf(self) -> Shelf:
+        return Shelf(self.namespace, self.buffer, self.backlog, in_use_max=self._in_use_max)
 
     def post(self, sequence: Sequence, change: Change) -> None:
         """Let every room take note; live commits and recovery both go through here, always in this order.
@@ -51,5 +63,5 @@ class Rooms:
             self.exposed.add(ino)
 
     def _kind_of_named(self, ino: Ino) -> Kind | None:
-        inode = self.namespace.inodes.get(ino)
+        inode = self.namespace.find(ino)
         return inode.kind if inode is not None and inode.nlink else None

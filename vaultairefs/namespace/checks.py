@@ -42,7 +42,7 @@ def _leads_to(tree: "Namespace", parent: Ino, name: bytes, ino: Ino) -> Inode:
 
 def _created(tree: "Namespace", change: Creation) -> None:
     _free(tree, change.parent, change.name)
-    if change.ino in tree.inodes:
+    if tree.find(change.ino) is not None:
         raise InvalidRequest(f"inode {change.ino} exists")
 
 

@@ -2,7 +2,7 @@
 
 from bisect import bisect_right
 from operator import itemgetter
-from typing import Final
+from typing import Final, Protocol
 
 from vaultairefs.model.changes import Change
 from vaultairefs.model.errors import Stale
@@ -13,27 +13,78 @@ from vaultairefs.namespace.inode import Inode
 _COOKIE: Final = itemgetter(2)
 
 
+class Shelf(Protocol):
+    """Where inodes are that nobody uses: see ``ledger/shelf.py``."""
+
+    def note_begun(self, ino: Ino) -> None:
+        """A new inode is in use."""
+        ...
+
+    def peek(self, ino: Ino) -> Inode | None:
+        """A copy of an inode on the shelf, to be looked at and let go."""
+        ...
+
+    def recall(self, ino: Ino) -> Inode | None:
+        """Take the inode back into use; None for one that is not here."""
+        ...
+
+    def __len__(self) -> int: ...
+
+
+class _Inodes(dict[Ino, Inode]):
+    """The inodes in use; asking for one by ``[]`` brings it back from the shelf."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.shelf: Shelf | None = None
+
+    def __missing__(self, ino: Ino) -> Inode:
+        inode = self.shelf.recall(ino) if self.shelf is not None else None
+        if inode is None:
+            raise KeyError(ino)
+        return inode
+
+
 class Namespace:
-    """See the package's text.  The root container (inode 1) is there from the start."""
+    """See the package's text.  The root container (inode 1) is there from the start.
+
+    ``inodes`` are those in use; ``[]``, ``get`` and ``find`` know the others, too.
+    """
 
     def __init__(self, root_attributes: Attributes | None = None) -> None:
         attributes = root_attributes or Attributes(Kind.CONTAINER, 0o755, 0, 0, 0, 0, 0)
         root = Inode.begin(ROOT, attributes)
         root.nlink = 2
-        self.inodes: dict[Ino, Inode] = {ROOT: root}
+        self.inodes = _Inodes()
+        self.inodes[ROOT] = root
         self.links: dict[str, Ino] = {}
         self.next_ino = ROOT + 1
 
     def get(self, ino: Ino) -> Inode:
         """The inode, orphans included.  ``Stale`` when it is unknown."""
-        inode = self.inodes.get(ino)
+        inode = self.inodes.get(ino) or self.find(ino)
         if inode is None:
             raise Stale(f"inode {ino} is unknown")
         return inode
 
     def find(self, ino: Ino) -> Inode | None:
         """The inode, orphans included, or None."""
-        return self.inodes.get(ino)
+        inode = self.inodes.get(ino)
+        if inode is None and self.inodes.shelf is not None:
+            return self.inodes.shelf.recall(ino)
+        return inode
+
+    def peek(self, ino: Ino) -> Inode | None:
+        """Like ``find``, for a look that leaves the inode where it is: perhaps a copy, so let go of it at once."""
+        inode = self.inodes.get(ino)
+        if inode is None and self.inodes.shelf is not None:
+            return self.inodes.shelf.peek(ino)
+        return inode
+
+    def is_nameless(self, ino: Ino) -> bool:
+        """Whether the inode is known and has no name any more."""
+        inode = self.inodes.get(ino)
+        return inode is not None and inode.nlink == 0
 
     def child(self, parent: Ino, name: bytes) -> Inode | None:
         """What ``name`` in ``parent`` leads to, or None; ``Stale``/``NotAContainer`` for an impossible parent."""
@@ -104,4 +155,5 @@ class Namespace:
 
     def __len__(self) -> int:
         """How many inodes are known, orphans included."""
-        return len(self.inodes)
+        shelf = self.inodes.shelf
+        return len(self.inodes) + (0 if shelf is None else len(shelf))

@@ -31,9 +31,7 @@ def take(container: Inode, name: bytes, inode: Inode, replaced: Ino | None) -> N
     usual = inode.ino + DOTS
     if replaced is not None:
         cookie = cookie_of(container, name, replaced)
-    elif inode.refs and any(ref.container == container.ino for ref in inode.refs):
-        cookie = _next(container)
-    elif usual in (container.places_taken or ()):
+    elif usual in (container.places_taken or ()) or any(ref.container == container.ino for ref in inode.refs):
         cookie = _next(container)
     else:
         return

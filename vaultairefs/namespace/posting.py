@@ -71,6 +71,8 @@ def _touch(container: Inode, time_ns: int) -> None:
 
 def _begin(tree: "Namespace", inode: Inode) -> None:
     tree.inodes[inode.ino] = inode
+    if inode.children is None and tree.inodes.shelf is not None:
+        tree.inodes.shelf.note_begun(inode.ino)
     if inode.ino >= tree.next_ino:
         tree.next_ino = inode.ino + 1
 
@@ -167,7 +169,7 @@ def _truncated(tree: "Namespace", change: changes.Truncated) -> None:
 
 
 def _discovered(tree: "Namespace", change: changes.ArtifactDiscovered) -> None:
-    inode = tree.inodes.get(change.ino)
+    inode = tree.find(change.ino)
     if change.ino == ROOT:
         assert inode is not None
         inode.set_attributes(change.attributes)
@@ -187,7 +189,7 @@ def _discovered(tree: "Namespace", change: changes.ArtifactDiscovered) -> None:
 
 
 def _vanished(tree: "Namespace", change: changes.EntryVanished) -> None:
-    parent, inode = tree.inodes.get(change.container), tree.inodes.get(change.ino)
+    parent, inode = tree.find(change.container), tree.find(change.ino)
     if parent is None or inode is None or (change.container, change.name) not in inode.refs:
         return
     free_name(parent, change.name)

@@ -23,7 +23,7 @@ def take(tree: Namespace) -> NamespaceSnapshot:
 def restore(snapshot: NamespaceSnapshot) -> Namespace:
     """The tree that ``take`` saw; it takes over the snapshot's inodes."""
     tree = Namespace()
-    tree.inodes = {inode.ino: inode for inode in snapshot.inodes}
+    tree.inodes.update((inode.ino, inode) for inode in snapshot.inodes)
     tree.next_ino = snapshot.next_ino
     tree.links = {inode.link_id: inode.ino for inode in snapshot.inodes if inode.link_id}
     return tree

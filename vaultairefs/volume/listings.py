@@ -113,7 +113,7 @@ class Listings:
         live = []
         for name, _, cookie in rows:
             ino = children.get(name)
-            inode = namespace.find(ino) if ino is not None else None
+            inode = namespace.peek(ino) if ino is not None else None
             if inode is not None:
                 live.append(DirectoryEntry(name, inode, cookie))
         return live

@@ -36,8 +36,7 @@ class Lives:
         """Drop the inode if nothing needs it any more."""
         if ino in self._lookups:
             return
-        inode = self._ledger.namespace.find(ino)
-        if inode is not None and inode.nlink == 0:
+        if self._ledger.namespace.is_nameless(ino):
             self._ledger.drop(ino)
 
     def is_known(self, ino: Ino) -> bool:

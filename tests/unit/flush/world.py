@@ -12,6 +12,7 @@ from typing import Any
 
 import trio
 
+from tests.support.ledgers import IN_USE_MAX
 from vaultairefs.buffer import Phase
 from vaultairefs.disk.state_directory import StateDirectory
 from vaultairefs.engine.interface import Capabilities
@@ -72,7 +73,9 @@ class World:
 
     async def open(self) -> None:
         self.state = StateDirectory.open(self.directory, self.engine.identity)
-        self.ledger = await Ledger.open(self.state, clock=lambda: self.seconds, clock_ns=self.tick_ns)
+        self.ledger = await Ledger.open(
+            self.state, clock=lambda: self.seconds, clock_ns=self.tick_ns, in_use_max=IN_USE_MAX
+        )
         self.fetcher = Fetcher(self.ledger, self.engine)
         self.flusher = Flusher(
             self.ledger,
@@ -263,6 +266,7 @@ class World:
 
     def inodes(self, *kinds: Kind) -> list[Inode]:
         """Those with a name, in a stable order."""
+        self.ledger._rooms.shelf.recall_all()
         found = [inode for inode in self.ledger.namespace.inodes.values() if inode.nlink and inode.kind in kinds]
         return sorted(found, key=lambda inode: inode.ino)
 

@@ -82,7 +82,7 @@ class PowerCutMachine(RuleBasedStateMachine):
     def contents(self) -> dict[Ino, bytes]:
         """Of every file, and of those without a name that are open: the record of the removal may get lost."""
         lab = self.life.lab
-        inodes = lab.ledger.namespace.inodes.values()
+        inodes = lab.inodes()
         files = [inode.ino for inode in inodes if inode.kind is Kind.FILE and (inode.nlink or lab.is_local(inode.ino))]
         return {ino: lab.content(ino) for ino in files}
 

@@ -166,6 +166,30 @@ def test_listings_continue_behind_a_cookie_whatever_changed(tree: Tree) -> None:
     assert first[0][2] not in [cookie for _, _, cookie in rest], "a cookie is never used again"
 
 
+def test_each_name_has_a_place_of_its_own_whatever_leads_where(tree: Tree) -> None:
+    """Hard links beside each other, exchanged names, and an inode that comes back to a place it lost."""
+
+    def places() -> dict[bytes, int]:
+        assert snapshots.audit(tree) == []
+        return {name: cookie for name, _, cookie in tree.entries(ROOT)}
+
+    tree.file(A, b"a")
+    tree.file(B, b"b")
+    tree.container(C, b"c")
+    before = places()
+    tree.post(changes.EntryLinked(A, ROOT, b"a2", 1))
+    linked = places()
+    assert linked.items() > before.items()
+    tree.post(changes.EntryRenamed(A, ROOT, b"a", ROOT, b"b", B, True, 2))
+    assert places() == linked, "an exchange leaves both names where they stand"
+    tree.rename(B, (ROOT, b"a"), (C, b"x"))
+    tree.post(changes.EntryRemoved(A, ROOT, b"b", 3))
+    tree.rename(B, (C, b"x"), (ROOT, b"b"))
+    assert places()[b"a2"] == linked[b"a2"]
+    tree.rename(A, (ROOT, b"a2"), (ROOT, b"b"), B)
+    assert places().keys() == {b"b", b"c"}
+
+
 def test_attributes_and_xattrs_are_replaced_whole(tree: Tree) -> None:
     tree.file(A, b"a")
     tree.post(changes.AttributesSet(A, 0o755, 1, 2, 3, 4, 5))
