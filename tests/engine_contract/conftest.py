@@ -1,4 +1,5 @@
-"""The engines that the contract judges: memory, local as root, local without any privilege, S3 on several servers."""
+"""The engines that the contract judges: memory, local as root, local without any privilege, S3 on several servers, and
+two of them in a worker process."""
 
 import contextlib
 import os
@@ -6,14 +7,17 @@ import shutil
 import tempfile
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
+from typing import cast
 
+import msgspec
 import pytest
 import trio
 
-from tests.support import shared_ceph, stores
+from tests.support import shared_ceph, stores, worker_program
 from vaultairefs.engine.interface import Engine
 from vaultairefs.engine.local import LocalEngine
 from vaultairefs.engine.memory import MemoryEngine
+from vaultairefs.engine.worker import WorkerEngine
 
 NOBODY = 65534
 PAGE_ENTRIES = 7
@@ -66,13 +70,48 @@ def require(request: pytest.FixtureRequest) -> Callable[[Engine], None]:
     return check
 
 
-@pytest.fixture(params=["memory", "local", "unprivileged", "moto", "ceph"])
+@contextlib.asynccontextmanager
+async def in_worker(directory: Path, server: stores.Server | None) -> AsyncIterator[WorkerEngine]:
+    """``worker+local`` or ``worker+moto``."""
+    if server is None:
+        worker = worker_program.opened(worker_program.LOCAL, directory=str(directory), page_entries=PAGE_ENTRIES)
+    else:
+        async with stores.opened(server) as beside:
+            abilities = msgspec.msgpack.encode(beside.abilities)
+        worker = worker_program.opened(
+            worker_program.ON_STORE,
+            server=list(server),
+            bucket=server.new_bucket(),
+            page_entries=PAGE_ENTRIES,
+            abilities=abilities,
+        )
+    async with worker as engine:
+        yield engine
+
+
+@pytest.fixture(
+    params=[
+        "memory",
+        "local",
+        "unprivileged",
+        "moto",
+        "worker+local",
+        pytest.param("worker+moto", marks=pytest.mark.slow),
+        "ceph",
+    ]
+)
 async def engine(
     request: pytest.FixtureRequest, directory: Path, require: Callable[[Engine], None]
 ) -> AsyncIterator[Engine]:
     """An empty engine with small pages."""
     if request.param == "memory":
         yield MemoryEngine(page_entries=PAGE_ENTRIES)
+        return
+    if request.param.startswith("worker+"):
+        server = request.getfixturevalue("moto_server") if request.param == "worker+moto" else None
+        async with in_worker(directory, server) as worker:
+            require(cast(Engine, worker))
+            yield cast(Engine, worker)
         return
     if request.param in ("moto", "ceph"):
         async with stores.opened(request.getfixturevalue(f"{request.param}_server"), PAGE_ENTRIES) as on_store:

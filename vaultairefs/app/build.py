@@ -1,35 +1,53 @@
 """Builds the rooms of one mount in the only order there is, from the ground up, and closes them from the top down.
 
 Promise: whatever fails on the way is undone; the state directory is marked clean exactly when the ledger could write
-everything down, whatever else went wrong.
+everything down, whatever else went wrong.  Nothing is asked of the engine in the name of a state directory before the
+last process that could do so is gone.
 """
 
 import contextlib
 import os
 from collections.abc import AsyncIterator, Mapping
-from typing import Final, NamedTuple, cast
+from typing import Any, Final, NamedTuple, cast
 
+import structlog
 import trio
 
 from vaultairefs.app import logs
 from vaultairefs.app.adjusted import Adjusted
 from vaultairefs.app.counting import Counting
 from vaultairefs.app.service import OwedSummary
+from vaultairefs.app.worker import COMMAND as WORKER_COMMAND
 from vaultairefs.config.settings import MountSettings
+from vaultairefs.disk import engine_lock
 from vaultairefs.disk.state_directory import StateDirectory
 from vaultairefs.engine.interface import Engine
 from vaultairefs.engine.registry import open_engine
+from vaultairefs.engine.worker import WorkerEngine, working
+from vaultairefs.engine.worker_life import Opening
 from vaultairefs.fetch.discovery import Discovery
 from vaultairefs.fetch.fetcher import Fetcher
 from vaultairefs.flush.flusher import Flusher
 from vaultairefs.fuse import errno_map
 from vaultairefs.fuse.mounting import MountOptions
 from vaultairefs.ledger import Ledger
-from vaultairefs.model.errors import BadInput, TimedOut, VaultaireError
+from vaultairefs.model.errors import BadInput, TimedOut, Unavailable, VaultaireError
 from vaultairefs.model.values import Ino
 from vaultairefs.volume import SyncLevel, Volume
 
+_log = structlog.get_logger("vaultairefs.build")
+
 _PROBE_SECONDS_MAX: Final = 60.0
+
+_IN_DAEMON: Final = frozenset({"file", "memory"})
+"""The schemes of engines that work in the daemon itself; all others, those of other packages too, have a worker.
+A local directory is served from this process faster than through another one (docs/decisions/0009)."""
+
+_IN_MEMORY: Final = frozenset({"memory"})
+"""The schemes of engines that hold the only copy, which would be gone with their worker."""
+
+_OLD_WORKER_SECONDS_MAX: Final = 60.0
+_OLD_WORKER_LOOK_SECONDS: Final = 0.02
 
 
 class Rooms(NamedTuple):
@@ -37,6 +55,7 @@ class Rooms(NamedTuple):
 
     state: StateDirectory
     engine: Engine
+    worker: WorkerEngine | None
     requests: Mapping[str, int]
     ledger: Ledger
     discovery: Discovery
@@ -70,32 +89,88 @@ class Rooms(NamedTuple):
 @contextlib.asynccontextmanager
 async def open_rooms(settings: MountSettings) -> AsyncIterator[Rooms]:
     """Everything but the mount itself; ``BadInput`` in one sentence when it cannot be had."""
-    opened = open_engine(settings.spec, settings.tenant, read_only=settings.read_only, options=settings.engine_options)
-    counting = Counting(opened)
-    engine = await _made_usable(settings, cast(Engine, counting))
-    clean = False
-    try:
+    async with _opened_engine(settings) as (innermost, worker):
+        counting = Counting(innermost)
+        engine = await _made_usable(settings, cast(Engine, counting))
+        clean = False
         state = await trio.to_thread.run_sync(StateDirectory.open, settings.state_directory, engine.identity)
         try:
             logs.add_file(state.path, settings.log_format)
-            ledger = await Ledger.open(
-                state,
-                tenant=settings.tenant or "",
-                root_owner=(os.geteuid(), os.getegid()),
-                buffer_size=settings.buffer_size,
-            )
-            try:
-                yield _furnish(settings, state, engine, counting.counts, ledger)
-            finally:
-                with trio.CancelScope(shield=True):
-                    await ledger.close()
-                    clean = True
+            async with _alone_with_engine(state, worker):
+                ledger = await Ledger.open(
+                    state,
+                    tenant=settings.tenant or "",
+                    root_owner=(os.geteuid(), os.getegid()),
+                    buffer_size=settings.buffer_size,
+                )
+                try:
+                    yield _furnish(settings, state, engine, worker, counting.counts, ledger)
+                finally:
+                    with trio.CancelScope(shield=True):
+                        await ledger.close()
+                        clean = True
         finally:
             with trio.CancelScope(shield=True):
                 await trio.to_thread.run_sync(lambda: state.close(clean=clean))
+
+
+@contextlib.asynccontextmanager
+async def _opened_engine(settings: MountSettings) -> AsyncIterator[tuple[Engine, WorkerEngine | None]]:
+    """The engine of the SPEC, in the process that suits it; at the end it is closed and its worker gone."""
+    given: dict[str, Any] = {
+        "spec": settings.spec,
+        "tenant": settings.tenant,
+        "read_only": settings.read_only,
+        "options": settings.engine_options,
+    }
+    if _wants_worker(settings):
+        opening = Opening("vaultairefs.engine.registry:open_engine", given)
+        try:
+            async with working(opening, WORKER_COMMAND) as worker:
+                yield cast(Engine, worker), worker
+        except Unavailable as error:
+            raise BadInput(f"{settings.spec} cannot be used: {error.args[0]}") from error
+        return
+    engine = open_engine(**given)
+    try:
+        yield engine, None
     finally:
         with trio.CancelScope(shield=True):
             await engine.close()
+
+
+def _wants_worker(settings: MountSettings) -> bool:
+    scheme = settings.spec.partition(":")[0].lower()
+    if settings.worker == "on" and scheme in _IN_MEMORY:
+        raise BadInput(f"option worker=on: {settings.spec} would lose everything with its worker")
+    return settings.worker == "on" or (settings.worker == "auto" and scheme not in _IN_DAEMON)
+
+
+@contextlib.asynccontextmanager
+async def _alone_with_engine(state: StateDirectory, worker: WorkerEngine | None) -> AsyncIterator[None]:
+    """Wait until no worker of an earlier daemon is left: what it was sending must not arrive after what we send."""
+    lock = await _take_engine_lock(state)
+    try:
+        if worker is not None:
+            worker.hold(lock)
+        yield
+    finally:
+        os.close(lock)
+
+
+async def _take_engine_lock(state: StateDirectory) -> int:
+    lock = engine_lock.take(state.path)
+    if lock is not None:
+        return lock
+    pid = engine_lock.holder(state.path)
+    _log.warning("waiting_for_the_engine_worker_of_a_dead_daemon", pid=pid)
+    deadline = trio.current_time() + _OLD_WORKER_SECONDS_MAX
+    while trio.current_time() < deadline:
+        await trio.sleep(_OLD_WORKER_LOOK_SECONDS)
+        lock = engine_lock.take(state.path)
+        if lock is not None:
+            return lock
+    raise BadInput(f"the engine worker (pid {pid}) of a daemon that is gone does not end")
 
 
 async def _made_usable(settings: MountSettings, engine: Engine) -> Engine:
@@ -121,7 +196,12 @@ async def _made_usable(settings: MountSettings, engine: Engine) -> Engine:
 
 
 def _furnish(
-    settings: MountSettings, state: StateDirectory, engine: Engine, requests: Mapping[str, int], ledger: Ledger
+    settings: MountSettings,
+    state: StateDirectory,
+    engine: Engine,
+    worker: WorkerEngine | None,
+    requests: Mapping[str, int],
+    ledger: Ledger,
 ) -> Rooms:
     discovery = Discovery(ledger, engine, ttl_seconds=settings.ttl)
     fetcher = Fetcher(ledger, engine)
@@ -147,7 +227,7 @@ def _furnish(
         record_io=settings.events == "io",
         read_only=settings.read_only,
     )
-    return Rooms(state, engine, requests, ledger, discovery, fetcher, flusher, volume)
+    return Rooms(state, engine, worker, requests, ledger, discovery, fetcher, flusher, volume)
 
 
 def mount_options(settings: MountSettings, source: str) -> MountOptions:

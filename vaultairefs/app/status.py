@@ -24,6 +24,7 @@ def status_of(settings: MountSettings, rooms: Rooms, supervision: Supervision) -
         "pid": os.getpid(),
         "supervisor": supervision.living_pid(),
         "restarts": supervision.restarts,
+        "worker": None if rooms.worker is None else rooms.worker.status._asdict(),
         "sync": settings.sync,
         "passthrough": f"off: {_why_no_passthrough(settings)}",
         "read_only": settings.read_only,

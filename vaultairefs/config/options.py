@@ -12,7 +12,7 @@ from vaultairefs.model.errors import BadInput
 
 _OURS: Final = (
     "state tenant sync conflict buffer_size chunk_size flush_workers flush_delay ttl events passthrough "
-    "uid gid umask allow_other log_format supervise "
+    "uid gid umask allow_other log_format supervise worker "
     "endpoint_url region profile passwd_file max_requests addressing_style"
 )
 OURS: Final = frozenset(_OURS.split())

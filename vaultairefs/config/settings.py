@@ -74,6 +74,7 @@ class MountSettings(BaseSettings):
     umask: Annotated[int, BeforeValidator(_parse_octal)] | None = None
     allow_other: Flag = False
     log_format: Literal["json", "console"] = "json"
+    worker: Literal["auto", "on", "off"] = "auto"
     supervise: Annotated[Literal["on", "off"], BeforeValidator(_switch)] = "on"
     endpoint_url: str | None = None
     region: str | None = None

@@ -14,8 +14,9 @@ import os
 import time
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import Final, TypeVar
+from typing import Final, NamedTuple, TypeVar
 
+import msgspec
 import trio
 
 from vaultairefs.engine.interface import Capabilities, Deletion, Engine, EntryInfo, ListingPage, Upload, Usage
@@ -46,6 +47,14 @@ T = TypeVar("T")
 
 _INLINE_BYTES_MAX: Final = 16 << 20
 """One put holds its body in memory; an artifact of exactly the chunk size is one request."""
+
+
+class _Knowledge(NamedTuple):
+    """What only asking the store, or having been there, can tell."""
+
+    region: str
+    opened_ns: int
+    abilities: Abilities
 
 
 class S3Engine:
@@ -114,6 +123,20 @@ class S3Engine:
 
         await self._run("probe", ROOT_PATH, work)
         return self.capabilities
+
+    def knowledge(self) -> bytes:
+        """What the probe found, for an engine of the same namespace in another process."""
+        return msgspec.msgpack.encode(
+            _Knowledge(self._client.session.region, self._store.opened_ns, self._store.abilities)
+        )
+
+    def rely_on(self, knowledge: bytes) -> None:
+        """As if this engine had been opened and probed when that one was."""
+        known = msgspec.msgpack.decode(knowledge, type=_Knowledge)
+        if known.region != self._client.session.region:
+            self._client.move_to(known.region)
+        self._store.opened_ns = known.opened_ns
+        self._store.rely_on(known.abilities)
 
     async def stat(self, path: EntryPath) -> EntryInfo:
         return await self._run("stat", path, lambda: self._reading.stat(path))

@@ -76,6 +76,22 @@ async def test_a_store_that_heeds_no_condition_is_found_out(rclone: stores.Serve
     await engine.close()
 
 
+async def test_what_was_found_holds_in_another_process_without_asking(server: stores.Server) -> None:
+    bucket = server.new_bucket()
+    one, other = server.engine(bucket), server.engine(bucket)
+    await one.probe()
+    await put(one, b"implicit/a")
+    other.rely_on(one.knowledge())
+    assert not other.requests
+    assert other.abilities == one.abilities
+    assert other.capabilities == one.capabilities
+    await put(other, b"implicit/b")
+    assert (await listing(other)) == (await listing(one))
+    assert other.knowledge() == one.knowledge()
+    await one.close()
+    await other.close()
+
+
 async def test_on_a_lying_store_no_foreign_byte_is_overwritten_and_no_wrong_one_read(rclone: stores.Server) -> None:
     """Each condition is checked right before, and each answer's version before its bytes are used."""
     async with stores.opened(rclone) as engine:
