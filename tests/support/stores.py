@@ -5,6 +5,7 @@
 
 import functools
 import itertools
+import logging
 import os
 import socket
 import subprocess
@@ -101,6 +102,7 @@ def moto() -> Iterator[Server]:
     """moto's server in a thread of this process."""
     from moto.server import ThreadedMotoServer
 
+    logging.getLogger("werkzeug").setLevel(logging.WARNING)  # it tells of every request
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     server.start()
     try:

@@ -34,9 +34,9 @@ class S3Containers:
             return self.set_attributes(container, attributes, Version("*"))
         entry_of(container)
         store = self._store
-        if self._is_told_apart(container):
+        if store.keys.is_long(container):
             headers = {"content-type": "application/x-directory"}
-            store.objects.put(store.keys.prefix(container), container, headers, repeatable=True)
+            store.objects.put(store.keys.true_path(container), container, headers, repeatable=True)
         identity = secrets.token_hex(8)
         if store.abilities.put_absent:
             try:
@@ -73,12 +73,12 @@ class S3Containers:
         """The interface's contract."""
         entry_of(container)
         store = self._store
-        prefix, marker = store.keys.prefix(container), store.keys.marker(container)
-        page = store.objects.page(prefix, delimiter="", keys_max=2)
-        if any(found.key not in (prefix, marker) for found in page.objects):
+        marker, true_path = store.keys.marker(container), store.keys.true_path(container)
+        page = store.objects.page(store.keys.prefix(container), delimiter="", keys_max=2)
+        if any(found.key not in (true_path, marker) for found in page.objects):
             raise ContainerNotEmpty(container=container)
-        if self._is_told_apart(container):
-            store.objects.delete(prefix)
+        if store.keys.is_long(container):
+            store.objects.delete(true_path)
         elif not page.objects:
             return
         store.objects.delete(marker)
@@ -89,10 +89,6 @@ class S3Containers:
         if self._store.objects.head(marker) is None:
             info = self._reading.container_info(container, None)
             self._put(container, info.attributes, "", None, {})
-
-    def _is_told_apart(self, container: bytes) -> bool:
-        """Whether the true path of a long container is the body of an object beside its marker, not the marker's."""
-        return self._store.keys.is_long(container) and not self._store.keys.marks_inside
 
     def _put(
         self, container: bytes, attributes: Attributes, identity: str, old: Head | None, conditions: dict[str, str]
@@ -105,7 +101,5 @@ class S3Containers:
         if old is not None:
             headers.update(kept_headers(old))
         headers.update(conditions)
-        keys = self._store.keys
-        body = container if keys.marks_inside and keys.is_long(container) else b""
-        self._store.objects.put(keys.marker(container), body, headers, repeatable=True)
+        self._store.objects.put(self._store.keys.marker(container), b"", headers, repeatable=True)
         self._store.implicit.discard(container)

@@ -29,7 +29,7 @@ from vaultairefs.model.values import EntryPath
 KEY_BYTES_MAX: Final = 900
 """Ceph refuses keys above about 980 bytes, AWS above 1024."""
 BASE_BYTES_MAX: Final = 300
-_PREFIX_BYTES_MAX: Final = KEY_BYTES_MAX - COMPONENT_BYTES_MAX - 1
+_PREFIX_BYTES_MAX: Final = KEY_BYTES_MAX - COMPONENT_BYTES_MAX - len(b"/" + INNER_MARKER)
 _CACHED_MAX: Final = 100_000
 
 
@@ -71,7 +71,11 @@ class Keys:
         """The key of the object that stands for the container."""
         if not container:
             return self.marker_of(self.base) if self.base else self.private("top", "attributes")
-        return self.marker_of(self.prefix(container) if self.marks_inside else self._plain_prefix(container))
+        return self.marker_of(self._plain_prefix(container))
+
+    def true_path(self, container: bytes) -> bytes:
+        """The key of the object that holds the path of a container whose entries lie apart."""
+        return self.marker_of(self.prefix(container))
 
     def marker_of(self, prefix: bytes) -> bytes:
         """The container's object where its key and what is in it share a prefix."""

@@ -6,10 +6,11 @@ import pytest
 
 from tests.engine_contract.given import at, attributes, body, content_of, listing, make, names, put
 from tests.support import stores
+from vaultairefs.engine.interface import Deletion
 from vaultairefs.engine.s3_abilities import Abilities
 from vaultairefs.engine.s3_findings import findings_of
 from vaultairefs.model.errors import BadInput, Conflict, Unavailable
-from vaultairefs.model.values import ANY, Version
+from vaultairefs.model.values import ANY, EntryPath, Version
 
 
 @pytest.fixture(scope="module")
@@ -133,15 +134,20 @@ async def test_on_a_lying_store_a_container_never_takes_a_files_place(rclone: st
         assert set(await listing(engine)) == {b"x"}
 
 
-async def test_on_a_store_with_one_object_for_both_a_deep_container_has_one_object(rclone: stores.Server) -> None:
-    """There the folder of a long path can have no object of its own: the marker tells the path."""
+async def test_on_a_store_with_one_object_for_both_a_deep_container_is_found_from_above(rclone: stores.Server) -> None:
+    """Its entries lie apart from it: its own object must be where its parent's listing shows it."""
     async with stores.opened(rclone) as engine:
-        deep = b"/".join([b"d" * 200] * 4)
-        await make(engine, deep)
-        await put(engine, deep + b"/file", b"bytes")
-        assert await names(engine, deep) == {b"file"}
-        head = engine._store.objects.head(engine._store.keys.marker(deep))
-        assert head is not None and head.size == len(deep)
+        chain = [b"/".join([b"d" * 200] * depth) for depth in range(1, 6)]
+        for container in chain:
+            await make(engine, container)
+        await put(engine, chain[-1] + b"/file", b"bytes")
+        for container in chain[:-1]:
+            assert await names(engine, container) == {b"d" * 200}
+        assert await names(engine, chain[-1]) == {b"file"}
+        await engine.delete([Deletion(EntryPath(chain[-1], b"file"))])
+        for container in reversed(chain):
+            await engine.delete_container(container)
+        assert "Contents" not in rclone.client().list_objects_v2(Bucket=engine._client.bucket)
 
 
 @pytest.mark.parametrize("wrong", ["no such bucket", "wrong key", "nobody there"])
