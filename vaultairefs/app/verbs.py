@@ -12,7 +12,7 @@ import trio
 from vaultairefs.app import status
 from vaultairefs.control.protocol import Message
 from vaultairefs.control.server import Send, Verb
-from vaultairefs.model.errors import BadInput
+from vaultairefs.model.errors import BadInput, Withheld
 from vaultairefs.model.values import Ino, Kind
 
 if TYPE_CHECKING:
@@ -57,9 +57,18 @@ async def _flush(life: "Life", request: Message, send: Send) -> Message:
 
 
 async def _drain_below(life: "Life", container: Ino) -> None:
-    """Drain until nothing inside the container is owed; what others go on changing elsewhere is not waited for."""
+    """Drain until nothing inside the container is owed; what others go on changing elsewhere is not waited for.
+
+    ``Withheld`` when draining ended with something left in there.
+    """
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(life.rooms.flusher.drain)
+
+        async def drain() -> None:
+            await life.rooms.flusher.drain()
+            if life.rooms.owes_below(container):
+                raise Withheld("; ".join(life.rooms.flusher.status().flush_errors) or "something cannot be stored")
+
+        nursery.start_soon(drain)
         while True:
             if not life.rooms.owes_below(container):
                 break
@@ -87,7 +96,8 @@ async def _unmount(life: "Life", request: Message, send: Send) -> Message:
         life.give_up_draining_at(before)
         raise
     await _with_progress(life, send, life.drained.wait)
-    return _left(life)
+    left = _left(life)
+    return {**left, "reasons": list(life.rooms.flusher.status().flush_errors)} if left["dirty_artifacts"] else left
 
 
 async def _with_progress(life: "Life", send: Send, work: Callable[[], Awaitable[object]]) -> None:

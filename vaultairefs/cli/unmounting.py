@@ -14,6 +14,9 @@ _END_SECONDS_MAX = 60.0
 """How long, where somebody cares, a daemon that need not drain may take to sync and close its state directory."""
 
 
+_REASONS_MAX = 3
+
+
 def unmount_volume(directory: Path, *, timeout_seconds: float | None, drain: bool) -> None:
     """``BadInput`` when it is busy, no volume, or (unless drain is off) when the time ran out with work left."""
     located = locating.volume_at(directory)
@@ -42,5 +45,10 @@ def unmount_volume(directory: Path, *, timeout_seconds: float | None, drain: boo
     if left and drain:
         raise BadInput(
             f"{directory} is unmounted after {time.monotonic() - started:.0f} s with {left} changes not in the engine; "
-            f"they are kept in {located.state_directory} and the next mount goes on with them"
+            f"they are kept in {located.state_directory} and the next mount goes on with them{_because(last)}"
         )
+
+
+def _because(last: Message) -> str:
+    reasons = [str(reason) for reason in last.get("reasons", ())]
+    return f" ({'; '.join(reasons[:_REASONS_MAX])})" if reasons else ""

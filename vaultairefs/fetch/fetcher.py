@@ -18,7 +18,7 @@ from vaultairefs.fetch.windows import SMALL_BYTES, WINDOW_BYTES_MAX, ReadAhead
 from vaultairefs.ledger import Ledger
 from vaultairefs.ledger.whereabouts import chain_of, entry_path
 from vaultairefs.model.changes import BodyEvicted, ExtentsFetched
-from vaultairefs.model.errors import Conflict, NotFound, Stale, Unavailable, VaultaireError
+from vaultairefs.model.errors import Conflict, Lost, NotFound, Stale, Unavailable, VaultaireError
 from vaultairefs.model.values import EntryKey, EntryPath, Extent, Ino, Version
 
 _MOVING_SECONDS: Final = 0.02
@@ -175,7 +175,8 @@ class Fetcher:
                 if self._is_at_work(ino, key):
                     await trio.sleep(_MOVING_SECONDS)
                 elif self._is_where_it_was(ino, body_id, key, path, version):
-                    raise Stale("the file was changed or removed in the engine", operation="fetch") from error
+                    kind = Lost if body.unflushed else Stale
+                    raise kind("the file was changed or removed in the engine", operation="fetch") from error
                 continue
             self._keep(ino, body_id, extent, count)
             return
@@ -189,6 +190,8 @@ class Fetcher:
                 path = entry_path(backlog, key, self._engine.staging_path)
                 if path is not None:
                     return key, path, ref.version
+        if body.unflushed:
+            raise Lost("the bytes of this file that were not changed here are gone from the engine", operation="fetch")
         raise Stale("the engine no longer holds the version that this file's bytes begin from", operation="fetch")
 
     def _is_where_it_was(self, ino: Ino, body_id: int, key: EntryKey, path: EntryPath, version: Version) -> bool:

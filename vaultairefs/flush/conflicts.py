@@ -13,9 +13,10 @@ from vaultairefs.flush.steps import DeleteContainer, Doomed
 from vaultairefs.flush.telling import log
 from vaultairefs.ledger.arrivals import discover
 from vaultairefs.model.changes import ArtifactConflicted, ArtifactDeleted, EntryVanished, StepBegun
-from vaultairefs.model.errors import Conflict
+from vaultairefs.model.errors import Stale, Withheld
 from vaultairefs.model.names import NAME_BYTES_MAX
-from vaultairefs.model.values import ABSENT, ROOT, STAGING, EntryKey, Ino, Kind
+from vaultairefs.model.values import ABSENT, ROOT, STAGING, EntryKey, Ino, Kind, Version
+from vaultairefs.namespace import Inode
 
 KEEP_BOTH: Final = "keep-both"
 OVERWRITE: Final = "overwrite"
@@ -27,6 +28,7 @@ class Conflicts:
 
     def __init__(self, desk: Desk) -> None:
         self._desk = desk
+        self._refused: dict[EntryKey, Version] = {}
 
     def on_foreign(self, step: StepBegun, theirs: EntryInfo) -> None:
         """``theirs`` is at the name of ``step``, where ours should have gone."""
@@ -41,7 +43,7 @@ class Conflicts:
             return
         replaceable = theirs.attributes.kind is not Kind.CONTAINER and live.kind is not Kind.CONTAINER
         if desk.conflict == FAIL:
-            raise Conflict("somebody else wrote this name; the mount's policy is conflict=fail", artifact=key.name)
+            raise self._refusal(key, step.ino, theirs)
         if desk.conflict == OVERWRITE and replaceable:
             log.warning("conflict_overwritten", name=key.name.decode(errors="backslashreplace"))
             desk.overrides[key] = theirs.version
@@ -65,9 +67,37 @@ class Conflicts:
         elif desk.is_ours(one.ino, theirs) or theirs.version == ref.version or desk.conflict == OVERWRITE:
             desk.overrides[one.key] = theirs.version
         elif desk.conflict == FAIL:
-            raise Conflict("somebody else wrote this name; the mount's policy is conflict=fail", artifact=one.key.name)
+            raise self._refusal(one.key, one.ino, theirs)
         else:
             self._accept(one.key, theirs)
+
+    async def on_lost_base(self, inode: Inode, cause: Stale) -> None:
+        """Bytes of ``inode`` that were not changed here are gone from the engine with the version they were of.
+
+        It cannot be stored whole any more, whatever the policy; where somebody else's version has its name, it goes
+        on beside that.
+        """
+        desk = self._desk
+        for key in inode.refs:
+            ref = desk.ledger.backlog.stored(key)
+            if ref is None or ref.ino != inode.ino:
+                continue
+            theirs = await desk.look(desk.path(key))
+            if desk.ledger.backlog.stored(key) != ref or key not in inode.refs:
+                return  # something else happened meanwhile: decide again
+            if theirs is None:
+                desk.ledger.commit(ArtifactDeleted(inode.ino, *key))
+            elif theirs.version == ref.version:
+                raise cause
+            elif desk.conflict == FAIL:
+                raise self._refusal(key, inode.ino, theirs)
+            else:
+                self._keep_both(inode.ino, key, theirs)
+            return
+        raise Withheld(
+            "somebody else replaced or removed it in the engine before all of it was here, and what was not changed "
+            "here is gone: the changes are kept (vaultairefs recover); write the file anew, or remove it"
+        ) from cause
 
     async def on_full_container(self, step: DeleteContainer) -> None:
         """Programs removed a container into which somebody else has put something: theirs stays."""
@@ -132,6 +162,13 @@ class Conflicts:
             if ledger.namespace.child(*candidate) is None and ledger.backlog.stored(candidate) is None:
                 return name
             number += 1
+
+    def _refusal(self, key: EntryKey, ino: Ino, theirs: EntryInfo) -> Withheld:
+        """What policy ``fail`` says of a conflict; the event of it is told once for each of their versions."""
+        if self._refused.get(key) != theirs.version:
+            self._refused[key] = theirs.version
+            self._count(key, ino)
+        return Withheld("somebody else wrote this name; the mount's policy is conflict=fail", artifact=key.name)
 
     def _count(self, key: EntryKey, ino: Ino) -> None:
         desk = self._desk

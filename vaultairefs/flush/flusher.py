@@ -12,11 +12,13 @@ import trio
 
 from vaultairefs.engine.interface import Engine
 from vaultairefs.flush.desk import Completer, Desk
+from vaultairefs.flush.failures import Item
 from vaultairefs.flush.passes import Passes
 from vaultairefs.flush.tally import FlushStatus, Progress
 from vaultairefs.flush.telling import log
 from vaultairefs.flush.urgency import Urgency
 from vaultairefs.ledger import Ledger
+from vaultairefs.model.errors import Withheld
 from vaultairefs.model.values import ROOT, Ino
 
 _REST_SECONDS_MAX: Final = 0.5
@@ -27,6 +29,10 @@ _RESTS_PER_PASS: Final = 4
 _REST_AFTER_LONG_PASS_SECONDS: Final = 0.25
 """A pass shares the processor with the programs on the mount: it gets a fifth of the time, but one that waited for
 the engine most of its time need not rest for as long."""
+
+
+_LONGER_MAX: Final = 5
+"""Passes that find nothing to try, because all that is owed waits for its next try, double their rests this often."""
 
 
 class Flusher:
@@ -87,27 +93,33 @@ class Flusher:
             self._is_running = False
 
     async def drain(self, deadline: float | None = None) -> None:
-        """Wait until nothing is owed; give up at ``deadline`` (trio's clock), which loses nothing.
+        """Wait until nothing is owed, or nothing but what somebody has to decide about (``Withheld``).
 
+        Gives up at ``deadline`` (trio's clock), which loses nothing.
         ``DeviceFailed``/``ReadOnly`` where the ledger refuses every change: the next life goes on.
         """
         self._desk.failures.hurry()
         with trio.CancelScope(deadline=math.inf if deadline is None else deadline), self._urgency.everything():
-            await self._until(self._is_idle)
+            await self._until(lambda: self._is_idle() or self._is_stuck())
 
     async def flush(self, ino: Ino) -> None:
         """Wait until the engine has the inode under its names, with at least the bytes and attributes of now.
 
-        ``DeviceFailed``/``ReadOnly`` like ``drain``.
+        ``Withheld`` when somebody has to decide first; ``DeviceFailed``/``ReadOnly`` like ``drain``.
         """
         inode = self._ledger.namespace.find(ino)
         if inode is None:
             return
         self._desk.failures.hurry()
         generation, started = inode.content_generation, self._desk.clock()
+        failed_before = self._desk.failures.recorded
         try:
             with self._urgency.one(ino):
-                await self._until(lambda: self._has(ino, generation, started))
+                await self._until(
+                    lambda: self._has(ino, generation, started) or bool(self._why_withheld(ino, failed_before))
+                )
+            if not self._has(ino, generation, started):
+                raise Withheld(self._why_withheld(ino, failed_before), operation="flush")
         finally:
             if ino not in self._desk.awaited:
                 self._desk.flushed_generation.pop(ino, None)
@@ -116,7 +128,9 @@ class Flusher:
         """Wait until something more has reached the engine, or there is nothing that could; for those who need room."""
         before = self._desk.tally.flushed_artifacts
         with self._urgency.everything():
-            await self._until(lambda: self._desk.tally.flushed_artifacts > before or self._is_idle())
+            await self._until(
+                lambda: self._desk.tally.flushed_artifacts > before or self._is_idle() or self._is_stuck()
+            )
 
     def progress(self) -> Progress:
         """What is left now."""
@@ -155,6 +169,23 @@ class Flusher:
     def _is_idle(self) -> bool:
         backlog = self._ledger.backlog
         return not (backlog.owed_names or backlog.owed_inos or backlog.doubts.begun or self._passes.is_working)
+
+    def _is_stuck(self) -> bool:
+        """Whether nothing can go on before somebody decides something."""
+        return self._desk.failures.only_lasting and self._passes.saw_everything
+
+    def _why_withheld(self, ino: Ino, since: int) -> str:
+        """What has to be decided about an inode or a container above it, if it was tried after that failure."""
+        namespace, failures = self._ledger.namespace, self._desk.failures
+        while (inode := namespace.find(ino)) is not None:
+            items: list[Item] = [ino, *inode.refs]
+            for item in items:
+                if (reason := failures.why_withheld(item, since)) is not None:
+                    return reason
+            if ino == ROOT or not inode.refs:
+                break
+            ino = inode.refs[0].container
+        return ""
 
     def _has(self, ino: Ino, generation: int, started: float) -> bool:
         """Whether the engine has the inode as it was at ``started``, or newer."""
@@ -201,10 +232,12 @@ class Flusher:
 
     async def _rest(self) -> None:
         """Wait for a poke or a while; never shorter than the last pass allows, so that others get their turn."""
-        least = min(self._passes.last_seconds * _RESTS_PER_PASS, _REST_AFTER_LONG_PASS_SECONDS)
+        longer = 2.0 ** min(self._passes.fruitless, _LONGER_MAX)
+        least = min(self._passes.last_seconds * _RESTS_PER_PASS, _REST_AFTER_LONG_PASS_SECONDS) * longer
         await trio.sleep(least)
         is_busy = self._passes.has_queue and not self._desk.awaited
-        seconds = _REST_SECONDS_MIN if self._urgency.hurries and not is_busy else self._rest_seconds
+        hurried = min(_REST_SECONDS_MIN * longer, _REST_SECONDS_MAX)
+        seconds = hurried if self._urgency.hurries and not is_busy else self._rest_seconds
         with trio.move_on_after(max(seconds - least, 0.0)):
             await self._poked.wait()
         self._poked = trio.Event()

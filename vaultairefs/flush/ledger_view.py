@@ -4,6 +4,7 @@ from collections.abc import Iterable
 
 from vaultairefs.backlog import StoredRef
 from vaultairefs.flush.desk import Desk
+from vaultairefs.flush.failures import Item
 from vaultairefs.flush.urgency import Urgency
 from vaultairefs.ledger.whereabouts import ROOT_KEY, chain_of
 from vaultairefs.model.values import ROOT, STAGING, EntryKey, Ino, Kind
@@ -46,6 +47,17 @@ class LedgerView:
         if inode is None or inode.children is None:
             return None
         return inode.children.get(key.name)
+
+    def is_owed(self, item: Item) -> bool:
+        """Whether there is still anything to do about a name or an inode."""
+        backlog = self._backlog
+        if not isinstance(item, tuple):
+            return item in backlog.owed_inos or self.is_lifeline(item)
+        ref, live = backlog.stored(item), self.live(item)
+        inos = {live, ref.ino if ref is not None else None}
+        if item in backlog.owed_names or item in backlog.doubts.begun:
+            return True
+        return any(ino in backlog.owed_inos for ino in inos if ino is not None)
 
     def live_keys(self, ino: Ino) -> list[EntryKey]:
         if ino == ROOT:

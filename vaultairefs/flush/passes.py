@@ -11,8 +11,8 @@ import trio
 
 from vaultairefs.flush.conflicts import Conflicts
 from vaultairefs.flush.desk import Desk
-from vaultairefs.flush.due import DECISION, Due
-from vaultairefs.flush.failures import Item
+from vaultairefs.flush.due import DECISION, LOOKS_MAX, Due
+from vaultairefs.flush.failures import DISAGREEMENTS, Item
 from vaultairefs.flush.leaving import DELETIONS_MAX
 from vaultairefs.flush.ledger_view import LedgerView
 from vaultairefs.flush.planner import decide_inode, decide_name
@@ -40,26 +40,16 @@ from vaultairefs.flush.telling import log
 from vaultairefs.flush.urgency import Urgency
 from vaultairefs.ledger.whereabouts import ROOT_KEY
 from vaultairefs.model.changes import ArtifactFlushed
-from vaultairefs.model.errors import (
-    AlreadyExists,
-    Conflict,
-    ContainerNotEmpty,
-    IsAContainer,
-    NotAContainer,
-    NotFound,
-    VaultaireError,
-)
+from vaultairefs.model.errors import VaultaireError
 from vaultairefs.model.values import ROOT, EntryKey, EntryPath, Ino
 
 _QUEUE_MAX: Final = 2000
 """Items that wait for a worker before no more are looked at: enough to keep any number of workers busy for a while."""
 
-_DISAGREEMENTS: Final = (Conflict, NotFound, AlreadyExists, NotAContainer, IsAContainer, ContainerNotEmpty)
-"""The engine answered, and holds something else than our records say: worth a look at once."""
-
 
 class Passes:
-    """``last_seconds`` is how long the last pass took.  Invariant: an item is queued at most once."""
+    """``last_seconds`` is how long the last pass took; ``fruitless`` in a row tried nothing but what is withheld.
+    Invariant: an item is queued at most once."""
 
     def __init__(self, desk: Desk, urgency: Urgency) -> None:
         self._desk = desk
@@ -70,28 +60,40 @@ class Passes:
         conflicts = Conflicts(desk)
         self._rearranger = Rearranger(desk, conflicts)
         self._settler = Settler(desk, conflicts)
-        self._sender = Sender(desk)
+        self._sender = Sender(desk, conflicts)
         self._queue: deque[Item] = deque()
         self._queued: set[Item] = set()
         self._arrived = trio.Event()
-        self._at_work, self.last_seconds = 0, 0.0
+        self._in_hand: list[Item] = []
+        self.last_seconds = 0.0
+        self._hopes = self.fruitless = 0
         self._why_unsynced: type[VaultaireError] | None = None
 
     @property
     def is_working(self) -> bool:
         """Whether a worker has something in hand."""
-        return self._at_work > 0
+        return bool(self._in_hand)
 
     @property
     def has_queue(self) -> bool:
         """Whether there is work for a worker before the next pass."""
         return bool(self._queue)
 
+    @property
+    def _works_in_vain(self) -> bool:
+        return self._desk.failures.are_lasting([*self._in_hand, *self._queue])
+
+    @property
+    def saw_everything(self) -> bool:
+        """Whether the last fruitless passes together looked at all that is owed."""
+        owed = max(len(self._backlog.owed_names), len(self._backlog.owed_inos))
+        return self.fruitless > 1 + 2 * (owed // LOOKS_MAX) and self._works_in_vain
+
     async def run(self) -> None:
         """One pass, none where the ledger refuses every change.  Raises nothing that an engine or a disk can cause."""
         if self._desk.ledger.refusal is not None:
             return
-        started = trio.current_time()
+        started, before = trio.current_time(), self._hopes
         self._forget_old_failures()
         await self._settle_all()
         await self._sync()
@@ -101,6 +103,7 @@ class Passes:
         await self._place_names([key for key in names if self._view.live(key) is not None])
         await self._queue_inodes()
         self.last_seconds = trio.current_time() - started
+        self.fruitless = self.fruitless + 1 if self._hopes == before and self._works_in_vain else 0
 
     async def work_once(self) -> None:
         """Take one item from the queue and send it."""
@@ -108,28 +111,20 @@ class Passes:
             await self._arrived.wait()
         item = self._queue.popleft()
         self._queued.remove(item)
-        self._at_work += 1
+        self._in_hand.append(item)
         try:
             decision = self._decide(item)
             if isinstance(decision, Put | SetAttributes | Complete):
                 await self._attempt(decision)
         finally:
-            self._at_work -= 1
+            self._in_hand.remove(item)
 
     # The parts of a pass
 
     def _forget_old_failures(self) -> None:
         """A failure of something that is not owed any more is over."""
-        backlog = self._backlog
         for item in self._desk.failures:
-            if isinstance(item, tuple):
-                ref, live = backlog.stored(item), self._view.live(item)
-                inos = {live, ref.ino if ref is not None else None}
-                wanted = item in backlog.owed_names or item in backlog.doubts.begun
-                wanted = wanted or any(ino in backlog.owed_inos for ino in inos if ino is not None)
-            else:
-                wanted = item in backlog.owed_inos or self._view.is_lifeline(item)
-            if not wanted:
+            if not self._view.is_owed(item):
                 self._desk.failures.clear(item)
 
     async def _settle_all(self) -> None:
@@ -162,7 +157,8 @@ class Passes:
 
     async def _meet_root(self) -> None:
         """The root is always there; what is owed of it goes onto whatever version it is."""
-        if ROOT in self._backlog.owed_inos and self._backlog.stored(ROOT_KEY) is None:
+        is_owed = ROOT in self._backlog.owed_inos and self._backlog.stored(ROOT_KEY) is None
+        if is_owed and not self._desk.failures.waits(ROOT_KEY):
             try:
                 root = await self._desk.engine.stat(EntryPath(b"", b""))
                 self._desk.ledger.commit(
@@ -269,10 +265,12 @@ class Passes:
     async def _attempt(self, step: Step) -> bool:
         """Do one step; False when it failed, which is kept for ``status`` and the next try."""
         items = items_of(step)
+        is_lasting = self._desk.failures.are_lasting(items)
+        self._hopes += not is_lasting
         try:
             await self._carry_out(step)
         except VaultaireError as error:
-            at_once = isinstance(error, _DISAGREEMENTS) and not isinstance(step, Settle | Complete)
+            at_once = isinstance(error, DISAGREEMENTS) and not isinstance(step, Settle | Complete)
             for item in items:
                 self._desk.teller.failure(item, error, at_once=at_once)
             return False
@@ -281,6 +279,7 @@ class Passes:
             for item in items:
                 self._desk.teller.failure(item, error)
             return False
+        self._hopes += is_lasting
         if not isinstance(step, Settle | Delete):
             for item in items:
                 self._desk.failures.clear(item)

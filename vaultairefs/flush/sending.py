@@ -4,12 +4,13 @@ Promise: what is recorded as sent is exactly what the engine got: bytes and attr
 what changed while they were on their way stays owed.
 """
 
+from vaultairefs.flush.conflicts import Conflicts
 from vaultairefs.flush.desk import Desk, Sent
 from vaultairefs.flush.rearranging import mtime_token, same_attributes
 from vaultairefs.flush.steps import Put, SetAttributes
 from vaultairefs.flush.uploading import Uploader
 from vaultairefs.model.changes import ArtifactFlushed, EntryVanished
-from vaultairefs.model.errors import Stale
+from vaultairefs.model.errors import Stale, Withheld
 from vaultairefs.model.values import ABSENT, EntryKey, Ino, Kind, Version
 from vaultairefs.namespace import Inode
 
@@ -17,8 +18,9 @@ from vaultairefs.namespace import Inode
 class Sender:
     """See the module's text.  Errors of the engine go to the caller; what is in doubt then is journalled."""
 
-    def __init__(self, desk: Desk) -> None:
+    def __init__(self, desk: Desk, conflicts: Conflicts) -> None:
         self._desk = desk
+        self._conflicts = conflicts
         self._uploader = Uploader(desk)
 
     async def put(self, step: Put) -> bool:
@@ -26,9 +28,11 @@ class Sender:
         inode = self._desk.ledger.namespace.find(step.ino)
         if inode is None or not inode.refs:
             return False
-        if inode.kind is Kind.FILE and not self._is_complete(inode):
-            await self._complete(inode)
-            return False
+        if inode.kind is Kind.FILE:
+            self._refuse_failed(inode)
+            if not self._is_complete(inode):
+                await self._complete(inode)
+                return False
         with self._desk.working_on([step.key], [step.ino]):
             if inode.kind is Kind.FILE and inode.size > self._desk.engine.capabilities.inline_bytes_max:
                 snapshot, version = await self._uploader.upload(step, inode)
@@ -71,12 +75,22 @@ class Sender:
         with desk.working_on([], [ino]):
             try:
                 await desk.fetcher.complete(ino)
-            except Stale:
+            except Stale as error:
                 body = desk.ledger.buffer.find(ino)
                 if body is not None and (body.dirty or body.complete):
-                    raise
+                    await self._conflicts.on_lost_base(inode, error)
+                    return
                 for key in inode.refs:  # none left where programs removed it meanwhile
                     desk.ledger.commit(EntryVanished(ino, *key))
+
+    def _refuse_failed(self, inode: Inode) -> None:
+        """Bytes that the local disk lost would replace the engine's good ones."""
+        body = self._desk.ledger.buffer.find(inode.ino)
+        if body is not None and body.failed:
+            raise Withheld(
+                "the local disk failed to keep its bytes; what could be saved is in quarantine (vaultairefs recover): "
+                "write the file anew, or remove it"
+            )
 
     async def _put_small(self, step: Put, inode: Inode) -> tuple[Sent | None, Version]:
         """One request with all bytes, which are read in the same moment as everything else."""

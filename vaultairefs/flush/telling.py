@@ -10,7 +10,7 @@ import structlog
 
 from vaultairefs.flush.failures import Failures, Item
 from vaultairefs.ledger import Ledger
-from vaultairefs.model.errors import VaultaireError
+from vaultairefs.model.errors import VaultaireError, Withheld
 from vaultairefs.model.values import EntryKey, Ino
 
 log: Final = structlog.get_logger("vaultairefs.flush")
@@ -51,6 +51,8 @@ class Teller:
         """Keep a failure for ``status`` and for the next try; ``at_once`` as in ``Failures.record``."""
         parts = self.place(item) if isinstance(item, tuple) else (f"inode {item}".encode(),)
         where = (b"/".join(part for part in parts if part) or b"the root").decode(errors="backslashreplace")
-        self._failures.record(item, f"{where}: {error}", at_once=at_once)
-        if not at_once:
+        was_lasting = self._failures.are_lasting([item])
+        is_lasting = isinstance(error, Withheld)
+        self._failures.record(item, f"{where}: {error}", at_once=at_once, is_lasting=is_lasting)
+        if not at_once and not (is_lasting and was_lasting):
             log.warning("flush_failed", item=where, error=type(error).__name__, reason=str(error))

@@ -41,6 +41,8 @@ _ERRNOS: Final[dict[type[errors.VaultaireError], int]] = {
     errors.Stale: errno.ESTALE,
     errors.BadInput: errno.EINVAL,
     # What the engine or the disk could not do reaches a program as a failed read, write or fsync: EIO (fsync(2)).
+    errors.Lost: errno.EIO,
+    errors.Withheld: errno.EIO,
     errors.Conflict: errno.EIO,
     errors.Unavailable: errno.EIO,
     errors.TimedOut: errno.EIO,

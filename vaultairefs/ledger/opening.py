@@ -3,7 +3,7 @@
 import gc
 from collections.abc import Callable
 
-from vaultairefs.buffer import Body
+from vaultairefs.buffer import Body, Buffer
 from vaultairefs.disk.state_directory import StateDirectory
 from vaultairefs.events import EventLog
 from vaultairefs.journal import Journal
@@ -32,14 +32,15 @@ def recover(
 
     def make_rooms() -> Rooms:
         born = clock_ns()
-        return Rooms(
+        rooms = Rooms(
             Namespace(Attributes(Kind.CONTAINER, 0o755, *root_owner, born, born, born)),
             bodies=state.path / "bodies",
             buffer_size=buffer_size,
             clock=lambda: now,
-            on_failure=lambda body, error: _report(state, body, error),
+            on_failure=lambda body, error: _keep_apart(state, rooms.buffer, body, error),
             in_use_max=in_use_max,
         )
+        return rooms
 
     boot = state.machine.boot_id
     journal = Journal(state.path / "journal", boot=boot, quarantine=state.quarantine)
@@ -58,7 +59,13 @@ def recover(
     return journal, events, recovery
 
 
-def _report(state: StateDirectory, body: Body, error: VaultaireError) -> None:
-    """A body whose fdatasync failed: later lives refuse it, too."""
-    reason = f"inode {body.ino}: fdatasync failed, its bytes may be lost: {error}"
-    state.quarantine(body_report_name(body), b"", reason)
+def _keep_apart(state: StateDirectory, buffer: Buffer, body: Body, error: VaultaireError) -> None:
+    """A body whose fdatasync failed goes to quarantine with what the disk still gives; later lives refuse it, too.
+
+    Where the disk does not even let it be moved, a report alone says so.
+    """
+    reason = f"inode {body.ino}: fdatasync failed, so that its bytes may be holes or old ones: {error}"
+    try:
+        state.quarantine(body_report_name(body), buffer.files.path(body.ino, body.body_id), reason)
+    except VaultaireError:
+        state.quarantine(body_report_name(body), b"", reason)

@@ -127,6 +127,14 @@ class Stale(VaultaireError):
     """The artifact changed or vanished behind an open handle (ESTALE)."""
 
 
+class Lost(Stale):
+    """Bytes of a file that was changed here which nobody holds any more (EIO): they are never read as zeros."""
+
+
+class Withheld(VaultaireError):
+    """Cannot reach the engine before somebody decides; it is kept here until then (EIO)."""
+
+
 class Conflict(VaultaireError):
     """The engine holds another version than the one expected; nothing was changed."""
 

@@ -89,11 +89,12 @@ async def test_umount_goes_on_when_a_drain_is_impossible(life: Life, monkeypatch
 
     unmounting = Unmounting(monkeypatch)
     rooms: Any = SimpleNamespace(
-        flusher=SimpleNamespace(drain=drain), owed=lambda: SimpleNamespace(artifacts=1, bytes=2)
+        flusher=SimpleNamespace(drain=drain, status=lambda: SimpleNamespace(flush_errors=["a: full"])),
+        owed=lambda: SimpleNamespace(artifacts=1, bytes=2),
     )
     life.rooms = rooms
     life.drained.set()
     with trio.fail_after(5):
         told = await verbs_of(life)["unmount"]({}, send)
     assert unmounting.calls == [False]
-    assert told == {"dirty_artifacts": 1, "dirty_bytes": 2}
+    assert told == {"dirty_artifacts": 1, "dirty_bytes": 2, "reasons": ["a: full"]}
