@@ -9,6 +9,7 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 from random import Random
+from typing import NamedTuple, Self
 
 import pytest
 
@@ -18,11 +19,26 @@ BLOCK_BYTES = 512
 """Torn writes end at block borders."""
 
 
+class Content(NamedTuple):
+    """A file's bytes, without the zeros at its end: logs are 8 MiB of them, and many are remembered."""
+
+    used: bytes
+    size: int
+
+    @classmethod
+    def of(cls, data: bytes) -> Self:
+        return cls(data.rstrip(b"\0"), len(data))
+
+    @property
+    def whole(self) -> bytes:
+        return self.used.ljust(self.size, b"\0")
+
+
 class Disk:
     """A watched directory."""
 
     def __init__(self, patch: pytest.MonkeyPatch) -> None:
-        self.synced: dict[tuple[int, int], bytes] = {}
+        self.synced: dict[tuple[int, int], Content] = {}
         for name in ("fdatasync", "fsync"):
             patch.setattr(os, name, self._watching(getattr(os, name)))
 
@@ -32,7 +48,7 @@ class Disk:
             status = os.fstat(fd)
             if os.path.isfile(f"/proc/self/fd/{fd}"):
                 with open(f"/proc/self/fd/{fd}", "rb") as reader:
-                    self.synced[status.st_dev, status.st_ino] = reader.read()
+                    self.synced[status.st_dev, status.st_ino] = Content.of(reader.read())
 
         return watched
 
@@ -44,7 +60,8 @@ class Disk:
                 copy.mkdir(parents=True)
                 continue
             status, now = path.stat(), path.read_bytes()
-            synced = self.synced.get((status.st_dev, status.st_ino))
+            kept = self.synced.get((status.st_dev, status.st_ino))
+            synced = None if kept is None else kept.whole
             if path.parent.name == "journal" or path.parent.parent.name != "bodies":
                 content = self._log_after(synced, now, random)
             else:
@@ -54,7 +71,7 @@ class Disk:
                 shutil.copystat(path, copy)
                 # What the next boot finds is on the disk.
                 found = copy.stat()
-                self.synced[found.st_dev, found.st_ino] = content
+                self.synced[found.st_dev, found.st_ino] = Content.of(content)
         (target / "machine.json").write_bytes(OTHER_BOOT)
 
     def _log_after(self, synced: bytes | None, now: bytes, random: Random) -> bytes:
