@@ -293,6 +293,10 @@ def checkpoint(life: Life, random: Random) -> None:
     life.lab.checkpoint()
 
 
+def compact(life: Life, random: Random) -> None:
+    life.lab.compact()
+
+
 _ALL: Final[tuple[Callable[[Life, Random], Any], ...]] = (
     create,
     mkdir,
@@ -319,6 +323,7 @@ _ALL: Final[tuple[Callable[[Life, Random], Any], ...]] = (
     step,
     sync,
     checkpoint,
+    compact,
 )
 ACTIONS: Final = {action.__name__: action for action in _ALL}
 WEIGHTED: Final = (*sorted(ACTIONS), "create", "create", "write", "write", "write", "flush", "rename", "discover")

@@ -5,6 +5,7 @@ import shutil
 import tempfile
 import time
 import zlib
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,8 @@ import trio
 from vaultairefs.backlog import snapshot as backlog_snapshot
 from vaultairefs.buffer import Body, Phase
 from vaultairefs.disk.state_directory import StateDirectory
-from vaultairefs.ledger import Ledger
+from vaultairefs.ledger import Ledger, compaction
+from vaultairefs.ledger.compaction import Orders
 from vaultairefs.model import changes
 from vaultairefs.model.changes import NO_INO, Change
 from vaultairefs.model.values import ROOT, Attributes, EntryKey, Ino, Kind, Version
@@ -127,6 +129,15 @@ class Lab:
 
     def checkpoint(self) -> None:
         trio.run(self.ledger.checkpoint)
+
+    def compact(self, meanwhile: Callable[[], object] = lambda: None) -> None:
+        """A checkpoint from the journal alone, as another process makes it; ``meanwhile`` is done before it begins."""
+
+        def work(orders: Orders) -> None:
+            meanwhile()
+            compaction.compact(orders)
+
+        trio.run(self.ledger.checkpoint_elsewhere, work)
 
     # What a volume does
 

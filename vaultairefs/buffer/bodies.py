@@ -41,6 +41,11 @@ class OpenBodies:
         """Every body that is not ABSENT, or is open."""
         return list(self._bodies.values())
 
+    @property
+    def count(self) -> int:
+        """How many of them there are."""
+        return len(self._bodies)
+
     def hold(self, ino: Ino, *, writing: bool) -> Body:
         """Count one more open handle (and writer); makes an ABSENT body where there is none."""
         body = self._bodies.get(ino)

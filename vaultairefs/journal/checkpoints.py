@@ -42,6 +42,12 @@ class Checkpoints:
             names = os.listdir(self._directory)
         return sorted(found for name in names if (found := _sequence_of(name)) is not None)
 
+    def newest_bytes(self) -> int:
+        """The size of the newest checkpoint in bytes; 0 where there is none."""
+        newest = self.sequences()[-1:]
+        with translated("checkpoint"):
+            return os.stat(self._path(newest[0])).st_size if newest else 0
+
     def write(self, sequence: Sequence, payload: bytes) -> None:
         """Durably add a checkpoint, then delete all but the two newest.  ``OutOfSpace``: the old ones stay."""
         head = _HEAD.pack(_MAGIC, _VERSION, sequence, len(payload))

@@ -12,6 +12,7 @@ import msgspec
 from vaultairefs.disk.segments import Position, SegmentLog
 from vaultairefs.journal.checkpoints import KEPT, Checkpoints, Quarantine
 from vaultairefs.journal.entry import FORMAT_VERSION, JournalEntry, decode, encode
+from vaultairefs.model.errors import Corrupt
 from vaultairefs.model.values import Sequence
 
 
@@ -36,6 +37,8 @@ class Journal:
         self._log.damage = self.damage
         self._checkpoints = Checkpoints(directory, quarantine)
         self._quarantine = quarantine
+        self.directory = os.fspath(directory)
+        self.boot = boot
         # Only the appending thread writes _appended, only the checkpointing one _covered: no lock is needed.
         self._appended = 0
         self._covered = 0
@@ -89,6 +92,37 @@ class Journal:
                 break
             good = position
         self._cut(good, reason)
+
+    def read_through(self, after: Sequence, through: Sequence) -> Iterator[JournalEntry]:
+        """Changes behind ``after`` up to ``through``, while another process appends behind that; cuts nothing.
+
+        ``Corrupt`` when they are not all there.
+        """
+        last = after
+        if last < through:
+            for entry, _, _ in self._walk(self._segment_behind(after), after):
+                if entry.change is None or entry.sequence <= after:
+                    continue
+                yield entry
+                last = entry.sequence
+                if last == through:
+                    return
+        if last != through:
+            raise Corrupt(f"the journal ends at {last}, before {through}: {'; '.join(self.damage)}")
+
+    @property
+    def appended(self) -> int:
+        """How many bytes were appended in all; for ``note_checkpoint``."""
+        return self._appended
+
+    @property
+    def checkpoint_bytes(self) -> int:
+        """The size of the newest checkpoint in bytes; 0 while there is none.  Blocks shortly."""
+        return self._checkpoints.newest_bytes()
+
+    def note_checkpoint(self, appended: int) -> None:
+        """Another process wrote a checkpoint of everything up to the time when ``appended`` was that."""
+        self._covered = appended
 
     def write_checkpoint(self, sequence: Sequence, payload: bytes) -> None:
         """Durably keep ``payload``, the state right after ``sequence``; blocks.  Errors leave the older ones.

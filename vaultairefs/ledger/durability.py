@@ -10,6 +10,7 @@ from vaultairefs.events import EventLog
 from vaultairefs.journal import Journal
 from vaultairefs.ledger import checkpoint
 from vaultairefs.ledger.chores import Chore
+from vaultairefs.ledger.compaction import Orders, compact_elsewhere
 from vaultairefs.ledger.group_commit import GroupCommit
 from vaultairefs.ledger.rooms import Rooms
 from vaultairefs.model.changes import BodySynced, Change
@@ -20,6 +21,10 @@ _log: Final = structlog.get_logger()
 
 SYNC_SECONDS: Final = 5.0
 """How old a change may get before it is synced without anybody asking, as ext4 does with its own (ext4(5), commit)."""
+
+
+OBJECTS_MAX: Final = 2000
+"""Inodes and bodies whose encoding fits between two requests: about 10 ms."""
 
 
 class Durability:
@@ -70,7 +75,10 @@ class Durability:
         await self._group.wait()
 
     async def checkpoint(self) -> None:
-        """Write the whole state down and drop the journal before it.  Safe to be killed anywhere."""
+        """Write the whole state down and drop the journal before it.  Safe to be killed anywhere.
+
+        Encodes all of it at once: for states that are small, or that nobody works with.
+        """
         async with self._checkpointing:
             sequence = self._sequence
             payload = checkpoint.encode(
@@ -80,6 +88,24 @@ class Durability:
             await self.sync()
             await trio.to_thread.run_sync(self._journal.write_checkpoint, sequence, payload)
             await trio.to_thread.run_sync(self._journal.drop_through, sequence)
+
+    async def checkpoint_elsewhere(self, compact: Callable[[Orders], None] = compact_elsewhere) -> None:
+        """Like ``checkpoint``, for a state too large to be encoded between two requests: by another process."""
+        async with self._checkpointing:
+            appended = self._journal.appended
+            orders = Orders(
+                self._journal.directory,
+                self._journal.boot,
+                self._sequence,
+                self._operation_id,
+                self.events.next_sequence,
+                sorted(self._rooms.namespace.nameless),
+            )
+            # As above; and no checkpoint may be ahead of its journal.
+            await self.sync()
+            await trio.to_thread.run_sync(compact, orders)
+            self._journal.note_checkpoint(appended)
+            await trio.to_thread.run_sync(self._journal.drop_through, orders.sequence)
 
     async def run(self) -> None:
         """Background work until cancelled: sync every 5 s, checkpoints, graveyard, event compaction.
@@ -103,8 +129,12 @@ class Durability:
         await self._bury(Sequence(self._group.through))
 
     async def _checkpoint_if_long(self) -> None:
-        if self._journal.size_bytes > self._checkpoint_bytes:
-            await self.checkpoint()
+        """A journal as long as the state itself: then all checkpoints together cost in proportion to the changes."""
+        if self._journal.size_bytes > max(self._checkpoint_bytes, self._journal.checkpoint_bytes):
+            if self._rooms.objects <= OBJECTS_MAX:
+                await self.checkpoint()
+            else:
+                await self.checkpoint_elsewhere()
 
     async def _tidy_events(self) -> None:
         await trio.to_thread.run_sync(self.events.sync)

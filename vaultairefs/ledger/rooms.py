@@ -53,6 +53,11 @@ class Rooms:
         self.buffer.apply(sequence, change)
         self.backlog.apply(sequence, change)
 
+    @property
+    def objects(self) -> int:
+        """How many objects a checkpoint has to encode; packed entries count a tenth, which is what they cost."""
+        return len(self.namespace.inodes) + self.buffer.count + len(self.shelf) // 10
+
     def check(self, change: Change) -> None:
         """Refuse what does not fit: the errors of ``Namespace.check`` and ``Buffer.check``."""
         self.namespace.check(change)

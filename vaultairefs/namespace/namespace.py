@@ -49,6 +49,7 @@ class Namespace:
     """See the package's text.  The root container (inode 1) is there from the start.
 
     ``inodes`` are those in use; ``[]``, ``get`` and ``find`` know the others, too.
+    Invariant: ``nameless`` are exactly the inodes with ``nlink`` 0.
     """
 
     def __init__(self, root_attributes: Attributes | None = None) -> None:
@@ -58,6 +59,7 @@ class Namespace:
         self.inodes = _Inodes()
         self.inodes[ROOT] = root
         self.links: dict[str, Ino] = {}
+        self.nameless: set[Ino] = set()
         self.next_ino = ROOT + 1
 
     def get(self, ino: Ino) -> Inode:
@@ -83,8 +85,7 @@ class Namespace:
 
     def is_nameless(self, ino: Ino) -> bool:
         """Whether the inode is known and has no name any more."""
-        inode = self.inodes.get(ino)
-        return inode is not None and inode.nlink == 0
+        return ino in self.nameless
 
     def child(self, parent: Ino, name: bytes) -> Inode | None:
         """What ``name`` in ``parent`` leads to, or None; ``Stale``/``NotAContainer`` for an impossible parent."""
@@ -150,6 +151,7 @@ class Namespace:
         inode = self.inodes.get(ino)
         if inode is not None and inode.nlink == 0:
             del self.inodes[ino]
+            self.nameless.discard(ino)
             if inode.link_id and self.links.get(inode.link_id) == ino:
                 del self.links[inode.link_id]
 

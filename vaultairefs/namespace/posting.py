@@ -59,10 +59,12 @@ def drop_ref(parent: Inode, name: bytes, inode: Inode) -> None:
         parent.nlink -= 1
 
 
-def lose_name(parent: Inode, name: bytes, inode: Inode) -> None:
+def lose_name(tree: "Namespace", parent: Inode, name: bytes, inode: Inode) -> None:
     """``drop_ref`` for good: the link count falls; names that only the engine knows do not keep an inode alive."""
     drop_ref(parent, name, inode)
     inode.nlink = 0 if inode.children is not None or not inode.refs else inode.nlink - 1
+    if not inode.nlink:
+        tree.nameless.add(inode.ino)
 
 
 def _touch(container: Inode, time_ns: int) -> None:
@@ -100,7 +102,7 @@ def _linked(tree: "Namespace", change: changes.EntryLinked) -> None:
 def _removed(tree: "Namespace", change: changes.EntryRemoved) -> None:
     parent, inode = tree.inodes[change.parent], tree.inodes[change.ino]
     free_name(parent, change.name)
-    lose_name(parent, change.name, inode)
+    lose_name(tree, parent, change.name, inode)
     inode.ctime_ns = change.time_ns
     _touch(parent, change.time_ns)
 
@@ -118,7 +120,7 @@ def _renamed(tree: "Namespace", change: changes.EntryRenamed) -> None:
         free_name(old, change.name)
         if change.replaced != NO_INO:
             lost = inodes[change.replaced]
-            lose_name(new, change.new_name, lost)
+            lose_name(tree, new, change.new_name, lost)
             lost.ctime_ns = change.time_ns
     add_name(new, change.new_name, inode)
     inode.ctime_ns = change.time_ns
@@ -193,14 +195,14 @@ def _vanished(tree: "Namespace", change: changes.EntryVanished) -> None:
     if parent is None or inode is None or (change.container, change.name) not in inode.refs:
         return
     free_name(parent, change.name)
-    lose_name(parent, change.name, inode)
+    lose_name(tree, parent, change.name, inode)
     # A container takes along what it held.
     left = [inode]
     while left:
         container = left.pop()
         for name, ino in (container.children or {}).items():
             inside = tree.inodes[ino]
-            lose_name(container, name, inside)
+            lose_name(tree, container, name, inside)
             left.append(inside)
         if container.children:
             container.children, container.places, container.places_taken = {}, None, None

@@ -25,6 +25,7 @@ def restore(snapshot: NamespaceSnapshot) -> Namespace:
     tree = Namespace()
     tree.inodes.update((inode.ino, inode) for inode in snapshot.inodes)
     tree.next_ino = snapshot.next_ino
+    tree.nameless = {inode.ino for inode in snapshot.inodes if not inode.nlink}
     tree.links = {inode.link_id: inode.ino for inode in snapshot.inodes if inode.link_id}
     return tree
 
@@ -45,6 +46,8 @@ def audit(tree: Namespace) -> list[str]:
             found.setdefault(ino, set()).add(EntryKey(container.ino, name))
     for ino in found.keys() - tree.inodes.keys():
         problems.append(f"inode {ino} is named but unknown")
+    if tree.nameless != {inode.ino for inode in tree.inodes.values() if not inode.nlink}:
+        problems.append(f"nameless are not {tree.nameless}")
     for inode in tree.inodes.values():
         problems += [f"{inode}: {problem}" for problem in _audit_inode(tree, inode, found.get(inode.ino, set()))]
     return problems

@@ -3,17 +3,21 @@
 import os
 import shutil
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 import trio
 from structlog.testing import capture_logs
 
 from tests.support.ledgers import Lab
 from tests.unit.ledger.conftest import OpenLab
+from vaultairefs.ledger import checkpoint, compaction, durability
 from vaultairefs.ledger.chores import RETRY_SECONDS_MAX, Chore
-from vaultairefs.ledger.durability import SYNC_SECONDS
+from vaultairefs.ledger.compaction import Orders
+from vaultairefs.ledger.durability import OBJECTS_MAX, SYNC_SECONDS
 from vaultairefs.ledger.group_commit import GroupCommit
 from vaultairefs.model import changes
 from vaultairefs.model.errors import DeviceFailed, OutOfSpace
@@ -219,8 +223,13 @@ def test_a_checkpoint_replaces_the_journal(lab: Lab, base: Path, open_lab: OpenL
     assert again.ledger.fingerprint() == lab.ledger.fingerprint()
 
 
+@pytest.mark.parametrize("write_down", [Lab.checkpoint, Lab.compact], ids=["here", "elsewhere"])
 def test_a_checkpoint_may_be_interrupted_at_any_system_call(
-    lab: Lab, monkeypatch: pytest.MonkeyPatch, base: Path, open_lab: OpenLab
+    lab: Lab,
+    monkeypatch: pytest.MonkeyPatch,
+    base: Path,
+    open_lab: OpenLab,
+    write_down: Callable[[Lab], None],
 ) -> None:
     lab.write_whole(b"old", b"old")
     lab.checkpoint()
@@ -248,13 +257,56 @@ def test_a_checkpoint_may_be_interrupted_at_any_system_call(
     with monkeypatch.context() as patch:
         for name in ("fsync", "fdatasync", "rename", "unlink", "ftruncate", "pwrite"):
             watch(name)
-        lab.checkpoint()
+        write_down(lab)
     copies.append(lab.copy(base / "after"))
     assert len(copies) > 8
     for copy in copies:
         life = open_lab(copy)
         assert life.ledger.fingerprint() == before
         assert life.ledger.recovered.damage == []
+
+
+def test_a_checkpoint_from_the_journal_is_the_state_of_its_moment(lab: Lab, base: Path, open_lab: OpenLab) -> None:
+    """A process writes it, and what was committed meanwhile is replayed behind it."""
+    lab.write_whole(b"old", b"old")
+    gone = lab.file(b"gone", opened=True)
+    lab.remove(b"gone")
+    kept = lab.file(b"kept", opened=True)
+    lab.remove(b"kept")
+    lab.ledger.buffer.let_go(gone, writing=True)
+    lab.ledger.drop(gone)
+
+    def compact(orders: Orders) -> None:
+        lab.file(b"later")
+        compaction.compact_elsewhere(orders)
+
+    trio.run(lab.ledger.checkpoint_elsewhere, compact)
+    again = open_lab(lab.copy(base / "copy"))
+    assert again.ledger.recovered.changes_replayed == 1
+    assert again.ledger.fingerprint() == lab.ledger.fingerprint()
+    saved = checkpoint.decode(newest_checkpoint(lab))
+    assert {inode.ino for inode in saved.namespace.inodes if not inode.nlink} == {kept}
+
+
+def newest_checkpoint(lab: Lab) -> bytes:
+    found = lab.ledger._journal.read_checkpoint()
+    assert found is not None
+    return found[1]
+
+
+def test_a_checkpoint_that_fails_elsewhere_changes_nothing(lab: Lab, base: Path, open_lab: OpenLab) -> None:
+    lab.write_whole(b"a", b"a")
+    before = newest_checkpoint(lab)
+
+    def compact(orders: Orders) -> None:
+        """It is told to go further than the journal does."""
+        compaction.compact_elsewhere(msgspec.structs.replace(orders, sequence=orders.sequence + 1))
+
+    with pytest.raises(DeviceFailed, match="the journal ends at"):
+        trio.run(lab.ledger.checkpoint_elsewhere, compact)
+    assert newest_checkpoint(lab) == before
+    again = open_lab(lab.copy(base / "copy"))
+    assert again.ledger.fingerprint() == lab.ledger.fingerprint()
 
 
 async def test_the_ledger_syncs_itself(lab: Lab, autojump_clock: object) -> None:
@@ -267,7 +319,14 @@ async def test_the_ledger_syncs_itself(lab: Lab, autojump_clock: object) -> None
         nursery.cancel_scope.cancel()
 
 
-async def test_a_long_journal_is_checkpointed(lab: Lab, autojump_clock: object) -> None:
+@pytest.mark.parametrize("objects", [0, OBJECTS_MAX])
+async def test_a_long_journal_is_checkpointed(
+    lab: Lab, autojump_clock: object, monkeypatch: pytest.MonkeyPatch, objects: int
+) -> None:
+    """A large state by another process."""
+    asked: list[Orders] = []
+    monkeypatch.setattr(durability, "OBJECTS_MAX", objects)
+    monkeypatch.setattr(lab.ledger, "checkpoint_elsewhere", partial(lab.ledger.checkpoint_elsewhere, asked.append))
     lab.ledger._checkpoint_bytes = 1000
     for number in range(100):
         lab.commit(changes.AttributesSet(ROOT, 0o700, 0, 0, 0, 0, number))
@@ -277,6 +336,7 @@ async def test_a_long_journal_is_checkpointed(lab: Lab, autojump_clock: object) 
         while lab.ledger._journal.size_bytes > 1000:
             await trio.sleep(SYNC_SECONDS)
         nursery.cancel_scope.cancel()
+    assert bool(asked) is (objects == 0)
 
 
 async def test_the_background_work_survives_a_failure(

@@ -13,6 +13,9 @@ from tests.support.ledgers import Lab, scratch_directory
 
 SEEDS = st.integers(0, 1 << 32)
 
+ALONE = sorted(set(WEIGHTED) - {"sync", "fsync", "checkpoint", "compact"})
+"""What waits for nobody."""
+
 
 def differences(first: dict[str, dict[Any, Any]], second: dict[str, dict[Any, Any]]) -> list[str]:
     return [
@@ -42,6 +45,11 @@ class LedgerMachine(RuleBasedStateMachine):
     @rule(action=st.sampled_from(WEIGHTED), seed=SEEDS)
     def act(self, action: str, seed: int) -> None:
         self.life.act(action, seed)
+
+    @rule(actions=st.lists(st.sampled_from(ALONE), max_size=6), seed=SEEDS)
+    def compact_meanwhile(self, actions: list[str], seed: int) -> None:
+        """A checkpoint of this moment, while life goes on."""
+        self.life.lab.compact(lambda: [self.life.act(action, seed + at) for at, action in enumerate(actions)])
 
     @rule()
     def kill(self) -> None:
