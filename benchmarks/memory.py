@@ -16,6 +16,8 @@ import shutil
 import tempfile
 import time
 import tracemalloc
+from collections.abc import Awaitable, Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -65,6 +67,24 @@ def _same(ledger: Ledger, home: Ino, name: bytes) -> Ino:
     return children[name]
 
 
+async def longest_stall(work: Callable[[], Awaitable[object]]) -> float:
+    """For how long, in seconds, the loop did not turn at worst while ``work`` was done."""
+    longest = 0.0
+
+    async def watch() -> None:
+        nonlocal longest
+        while True:
+            began = time.perf_counter()
+            await trio.sleep(0.001)
+            longest = max(longest, time.perf_counter() - began - 0.001)
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(watch)
+        await work()
+        nursery.cancel_scope.cancel()
+    return longest
+
+
 async def measure(base: Path, chosen: argparse.Namespace) -> dict[str, Any]:
     state = StateDirectory.open(base / "state", "memory:")
     ledger = await Ledger.open(state, buffer_size=1 << 40, checkpoint_bytes=1 << 40)
@@ -84,6 +104,11 @@ async def measure(base: Path, chosen: argparse.Namespace) -> dict[str, Any]:
     collected = time.process_time() - began
     began = time.process_time()
     await ledger.checkpoint()
+    here = time.process_time() - began
+    ledger.commit(ContainerCreated(ledger.namespace.allocate(), ROOT, b"one more", attributes(Kind.CONTAINER, 0)))
+    began = time.perf_counter()
+    stall = await longest_stall(ledger.checkpoint_elsewhere)
+    elsewhere = time.perf_counter() - began
     return {
         "entries": chosen.number,
         "per_container": chosen.per_container,
@@ -93,7 +118,10 @@ async def measure(base: Path, chosen: argparse.Namespace) -> dict[str, Any]:
         "bytes_per_entry": round(grown / chosen.number, 1),
         "cpu_us_per_entry": round(seconds / chosen.number * 1e6, 1),
         "gc_seconds": round(collected, 4),
-        "checkpoint_seconds": round(time.process_time() - began, 3),
+        "checkpoint_here_cpu_seconds": round(here, 3),
+        "checkpoint_elsewhere_seconds": round(elsewhere, 3),
+        "longest_stall_meanwhile_seconds": round(stall, 4),
+        "longest_stall_in_idle_seconds": round(await longest_stall(partial(trio.sleep, elsewhere)), 4),
     }
 
 

@@ -20,7 +20,7 @@ from typing import Final
 import structlog
 import trio
 
-from vaultairefs.app import build, logs, service, verbs, waiting
+from vaultairefs.app import build, collecting, logs, service, verbs, waiting
 from vaultairefs.app.daemon import Announce
 from vaultairefs.app.supervision import Supervision
 from vaultairefs.config import environment
@@ -62,6 +62,7 @@ def run(
     logs.configure(settings.log_format, to_stderr=foreground)
     os.umask(0o022)
     _want_descriptors()
+    collecting.keep_short()
     try:
         trio.run(_live, settings, announce, supervision)
     except BaseExceptionGroup as group:
