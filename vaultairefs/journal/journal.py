@@ -20,6 +20,7 @@ class Journal:
     """Entries in ``directory`` (which exists), and the checkpoints beside them.
 
     ``damage`` collects a line for everything unreadable that was met.  ``quarantine`` keeps such bytes.
+    ``checkpoint_bytes`` is the size of the newest checkpoint, as far as one was read or written.
     """
 
     def __init__(
@@ -37,6 +38,7 @@ class Journal:
         self._log.damage = self.damage
         self._checkpoints = Checkpoints(directory, quarantine)
         self._quarantine = quarantine
+        self.checkpoint_bytes = 0
         self.directory = os.fspath(directory)
         self.boot = boot
         # Only the appending thread writes _appended, only the checkpointing one _covered: no lock is needed.
@@ -110,19 +112,10 @@ class Journal:
         if last != through:
             raise Corrupt(f"the journal ends at {last}, before {through}: {'; '.join(self.damage)}")
 
-    @property
-    def appended(self) -> int:
-        """How many bytes were appended in all; for ``note_checkpoint``."""
-        return self._appended
-
-    @property
-    def checkpoint_bytes(self) -> int:
-        """The size of the newest checkpoint in bytes; 0 while there is none.  Blocks shortly."""
-        return self._checkpoints.newest_bytes()
-
-    def note_checkpoint(self, appended: int) -> None:
-        """Another process wrote a checkpoint of everything up to the time when ``appended`` was that."""
-        self._covered = appended
+    def note_checkpoint(self, size_bytes: int) -> None:
+        """Another process wrote a checkpoint of what ``size_bytes`` counted at that time.  Blocks shortly."""
+        self._covered += size_bytes
+        self.checkpoint_bytes = self._checkpoints.newest_bytes()
 
     def write_checkpoint(self, sequence: Sequence, payload: bytes) -> None:
         """Durably keep ``payload``, the state right after ``sequence``; blocks.  Errors leave the older ones.
@@ -133,10 +126,13 @@ class Journal:
         self._log.sync()
         self._checkpoints.write(sequence, payload)
         self._covered = covered
+        self.checkpoint_bytes = len(payload)
 
     def read_checkpoint(self) -> tuple[Sequence, bytes] | None:
         """The newest readable checkpoint, None when there is none; damaged ones go to quarantine.  Blocks."""
-        return self._checkpoints.read(self.damage)
+        found = self._checkpoints.read(self.damage)
+        self.checkpoint_bytes = 0 if found is None else len(found[1])
+        return found
 
     def drop_through(self, sequence: Sequence) -> None:
         """Delete segments that hold nothing behind ``sequence``; blocks.

@@ -92,7 +92,7 @@ class Durability:
     async def checkpoint_elsewhere(self, compact: Callable[[Orders], None] = compact_elsewhere) -> None:
         """Like ``checkpoint``, for a state too large to be encoded between two requests: by another process."""
         async with self._checkpointing:
-            appended = self._journal.appended
+            size_bytes = self._journal.size_bytes
             orders = Orders(
                 self._journal.directory,
                 self._journal.boot,
@@ -104,7 +104,7 @@ class Durability:
             # As above; and no checkpoint may be ahead of its journal.
             await self.sync()
             await trio.to_thread.run_sync(compact, orders)
-            self._journal.note_checkpoint(appended)
+            self._journal.note_checkpoint(size_bytes)
             await trio.to_thread.run_sync(self._journal.drop_through, orders.sequence)
 
     async def run(self) -> None:
