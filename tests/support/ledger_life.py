@@ -238,6 +238,37 @@ def engine_moves(life: Life, random: Random) -> None:
         life.lab.commit(changes.ArtifactMoved(ino, key.container, key.name, target.container, target.name))
 
 
+def engine_copies(life: Life, random: Random) -> None:
+    """To another name, or over a stale one."""
+    found = pick(random, stored_keys(life))
+    inode = None if found is None else life.lab.ledger.namespace.find(found[1])
+    if found is None or inode is None or inode.children is not None or not inode.refs:
+        return
+    backlog, target = life.lab.ledger.backlog, random.choice(inode.refs)
+    source, there = backlog.stored(found[0]), backlog.stored(target)
+    assert source is not None
+    if source.stale or (there is not None and (there.ino != inode.ino or not there.stale)):
+        return
+    version = changes.Version(f"{source.version}c" if random.random() < 0.5 else source.version)
+    life.lab.engine[version] = life.lab.engine.get(source.version, b"")
+    life.lab.commit(
+        changes.ArtifactCopied(inode.ino, target.container, target.name, version, source.version, random.random() < 0.7)
+    )
+
+
+def container_is_handed_over(life: Life, random: Random) -> None:
+    namespace, backlog = life.lab.ledger.namespace, life.lab.ledger.backlog
+    places = [(key, ino) for key, ino in stored_keys(life) if ino in backlog.containers and key.name]
+    found = pick(random, [(key, ino) for key, ino in places if backlog.live(key) != ino])
+    if found is None:
+        return
+    key, ino = found
+    live = backlog.live(key)
+    heir = None if live is None or backlog.refs_of(live) else namespace.find(live)
+    to = heir.ino if heir is not None and heir.children is not None else namespace.allocate()
+    life.lab.commit(changes.ContainerHandedOver(ino, to, key.container, key.name))
+
+
 def engine_deletes(life: Life, random: Random) -> None:
     """Only what is stored elsewhere as well, or wanted by nobody."""
     owed = life.lab.ledger.backlog.owed_names
@@ -316,6 +347,8 @@ _ALL: Final[tuple[Callable[[Life, Random], Any], ...]] = (
     flush,
     flush_attributes,
     engine_moves,
+    engine_copies,
+    container_is_handed_over,
     engine_deletes,
     entry_vanishes,
     conflict,

@@ -213,6 +213,7 @@ def _furnish(
         flush_workers=settings.flush_workers,
         conflict=settings.conflict,
         mount_id=state.mount_id,
+        is_listed=discovery.is_fresh,
     )
     volume = Volume(
         ledger,

@@ -35,7 +35,8 @@ class StoredTree(Flights):
     """What the engine holds, by container and name.
 
     ``tree`` and ``refs`` are the rows in use; every question below knows those on the ``shelf``, too.
-    Invariant: ``refs`` is the inverse of ``tree``; no inner dict is empty.
+    Invariants: ``refs`` is the inverse of ``tree``; no inner dict is empty; names of one inode that are not stale
+    hold the same bytes.
     """
 
     def __init__(self) -> None:
@@ -144,6 +145,17 @@ class StoredTree(Flights):
         self.touch(key)
         return ref
 
+    def rehang(self, container: Ino, heir: Ino) -> None:
+        """What is stored directly in the container counts as stored in ``heir``, which has none of these names."""
+        names = self.tree.pop(container, {})
+        if names:
+            self.tree.setdefault(heir, {}).update(names)
+        for name, ref in names.items():
+            old, new = EntryKey(container, name), EntryKey(heir, name)
+            self.refs[ref.ino] = tuple(new if key == old else key for key in self.refs[ref.ino])
+            self.touch(old)
+            self.touch(new)
+
 
 class Backlog(StoredTree):
     """See the package's text.
@@ -152,6 +164,7 @@ class Backlog(StoredTree):
     ``names_since``: when that row last changed, in seconds of ``clock``; ``names_first``: since when the name differs,
     or was last stored.  ``owed_inos``: see ``Owed``.
     ``doubts``: engine steps that were begun and whose outcome is not recorded.
+    ``containers``: stored inodes that are containers, those included that programs have removed or never saw.
     Keys in the pseudo container ``STAGING`` are parked entries: their live value is always None.
     The root's own row has the key ``EntryKey(ROOT, b"")`` and never owes a name.
     Invariants: ``owed_names``, ``names_since`` and ``names_first`` have the same keys; an inode without a name owes
@@ -164,10 +177,12 @@ class Backlog(StoredTree):
         clock: Callable[[], float],
         kind_of_named: Callable[[Ino], Kind | None],
         left_in_engine: Callable[[Ino, set[Version]], None] = lambda ino, versions: None,
+        same_in_engine: Callable[[Ino, Version, Version], None] = lambda ino, gone, held: None,
     ) -> None:
         """``kind_of_named``: what a live inode with a name is, None for all others.
 
-        ``unstored`` is told of an inode that the engine holds nowhere any more.
+        ``left_in_engine`` is told which versions of an inode the engine still holds, when one of its names is gone;
+        before that ``same_in_engine`` of a version that it holds elsewhere with the bytes of the one that went.
         """
         super().__init__()
         self.owed_names: dict[EntryKey, Ino | None] = {}
@@ -175,8 +190,10 @@ class Backlog(StoredTree):
         self.names_first: dict[EntryKey, float] = {}
         self.owed_inos: dict[Ino, Owed] = {}
         self.doubts = Doubts()
+        self.containers: set[Ino] = set()
         self.clock = clock
         self.left_in_engine = left_in_engine
+        self.same_in_engine = same_in_engine
         self._kind_of_named = kind_of_named
         self._wakeup: trio.Event | None = None
 
@@ -224,6 +241,17 @@ class Backlog(StoredTree):
 
     # For posting
 
+    def put(self, key: EntryKey, ref: StoredRef) -> None:
+        super().put(key, ref)
+        if self.is_container(ref.ino):
+            self.containers.add(ref.ino)
+
+    def take(self, key: EntryKey) -> StoredRef | None:
+        ref = super().take(key)
+        if ref is not None and ref.ino not in self.refs:
+            self.containers.discard(ref.ino)
+        return ref
+
     def live(self, key: EntryKey) -> Ino | None:
         """Which inode has the name for programs, as far as the backlog was told."""
         if key in self.owed_names:
@@ -238,6 +266,10 @@ class Backlog(StoredTree):
     def is_artifact(self, ino: Ino) -> bool:
         """Whether the inode has a name and is no container."""
         return self._kind_of_named(ino) not in (None, Kind.CONTAINER)
+
+    def is_container(self, ino: Ino) -> bool:
+        """Whether the inode has a name and is a container."""
+        return self._kind_of_named(ino) is Kind.CONTAINER
 
     def set_live(self, key: EntryKey, ino: Ino | None) -> None:
         """Programs find ``ino`` (None: nothing) at the name now."""

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from vaultairefs.model.changes import ArtifactFlushed, ArtifactMoved, Change, StepBegun, StepEnded
+from vaultairefs.model.changes import ArtifactCopied, ArtifactFlushed, ArtifactMoved, Change, StepBegun, StepEnded
 from vaultairefs.model.values import EntryKey, Ino
 
 MOVE: Final = "move"
@@ -31,12 +31,13 @@ class Doubts:
             self._inos[change.ino] = key
             if change.verb == MOVE:
                 self._leaving[EntryKey(change.source_container, change.source_name)] = key
-            self._containers[change.container] = self._containers.get(change.container, 0) + 1
+            for container in _containers_of(change):
+                self._containers[container] = self._containers.get(container, 0) + 1
         elif type(change) in _ENDINGS and self.begun:
             self._end(_ended_key(change))
 
     def below(self, container: Ino) -> bool:
-        """Whether a step directly inside the container is in doubt."""
+        """Whether a step directly inside the container, or from there, is in doubt."""
         return container in self._containers
 
     def about(self, key: EntryKey) -> EntryKey | None:
@@ -59,18 +60,23 @@ class Doubts:
             del self._inos[step.ino]
         if step.verb == MOVE:
             self._leaving.pop(EntryKey(step.source_container, step.source_name), None)
-        left = self._containers[key.container] - 1
-        if left:
-            self._containers[key.container] = left
-        else:
-            del self._containers[key.container]
+        for container in _containers_of(step):
+            left = self._containers[container] - 1
+            if left:
+                self._containers[container] = left
+            else:
+                del self._containers[container]
 
 
-_ENDINGS: Final = frozenset({ArtifactFlushed, ArtifactMoved, StepEnded})
+_ENDINGS: Final = frozenset({ArtifactFlushed, ArtifactMoved, ArtifactCopied, StepEnded})
+
+
+def _containers_of(step: StepBegun) -> set[Ino]:
+    return {step.container, step.source_container} if step.source_name else {step.container}
 
 
 def _ended_key(change: Change) -> EntryKey:
     if type(change) is ArtifactMoved:
         return EntryKey(change.new_container, change.new_name)
-    assert type(change) is ArtifactFlushed or type(change) is StepEnded
+    assert type(change) is ArtifactFlushed or type(change) is ArtifactCopied or type(change) is StepEnded
     return EntryKey(change.container, change.name)

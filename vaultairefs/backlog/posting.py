@@ -14,6 +14,9 @@ from vaultairefs.model.values import ABSENT, ROOT, EntryKey, Ino, Version
 if TYPE_CHECKING:
     from vaultairefs.backlog.backlog import Backlog
 
+CREATE_CONTAINER: Final = "create_container"
+"""The verb of steps that make a container."""
+
 
 # Changes by programs
 
@@ -93,12 +96,17 @@ def _store(log: "Backlog", key: EntryKey, ref: StoredRef | None) -> StoredRef | 
         if ref is not None:
             log.names_first[key] = log.clock()
     if old is not None and (ref is None or ref.ino != old.ino):
-        _owe_again(log, old.ino)
+        _owe_again(log, old.ino, old)
     return old
 
 
-def _owe_again(log: "Backlog", ino: Ino) -> None:
-    """A stored name of the inode is gone; if it was the last fresh one, all of it is owed if programs can reach it."""
+def _owe_again(log: "Backlog", ino: Ino, gone: StoredRef | None = None) -> None:
+    """A stored name of the inode, ``gone``, is gone; if it was the last fresh one, all of it is owed if programs can
+    reach it."""
+    fresh = log.fresh_ref(ino)
+    held = log.stored(fresh) if fresh is not None else None
+    if held is not None and gone is not None and not gone.stale:
+        log.same_in_engine(ino, gone.version, held.version)
     versions = {ref.version for key in log.refs_of(ino) if (ref := log.stored(key)) is not None}
     if ino != ROOT and log.fresh_ref(ino) is None and log.has_name(ino):
         log.owe(ino, content=log.is_artifact(ino), attributes=True)
@@ -118,46 +126,57 @@ def _vanished(log: "Backlog", change: changes.EntryVanished) -> None:
         log.take(key)
     log.set_live(key, None if live == change.ino else live)
     _forgive_nameless(log, change.ino)
-    _owe_again(log, change.ino)
+    _owe_again(log, change.ino, ref if ref is not None and ref.ino == change.ino else None)
     if live == change.ino:
         _forget_below(log, change.ino)
 
 
 def _forget_below(log: "Backlog", container: Ino) -> None:
-    """A container that vanished takes along what it held."""
+    """A container that vanished takes along what it held, also what it held for containers that are elsewhere now."""
     owed: dict[Ino, list[bytes]] = {}
     for key in log.owed_names:
         owed.setdefault(key.container, []).append(key.name)
-    left = [container]
+    left = [(container, True)]
     while left:
-        parent = left.pop()
-        for name in {*log.stored_children(parent), *owed.get(parent, ())}:
+        parent, vanished = left.pop()
+        for name in {*log.stored_children(parent), *(owed.get(parent, ()) if vanished else ())}:
             key = EntryKey(parent, name)
             child = log.live(key)
             ref = log.take(key)
-            log.set_live(key, None)
-            if ref is not None and ref.ino != child:
-                _owe_again(log, ref.ino)
-            if child is not None:
+            log.set_live(key, None if vanished else child)
+            if ref is not None and (ref.ino != child or not vanished):
+                _owe_again(log, ref.ino, ref)
+                left.append((ref.ino, False))
+            if child is not None and vanished:
                 _forgive_nameless(log, child)
-                left.append(child)
+                left.append((child, True))
 
 
 def _flushed(log: "Backlog", change: changes.ArtifactFlushed) -> None:
     key = EntryKey(change.container, change.name)
     old = _store(log, key, StoredRef(change.ino, change.version))
-    if change.attributes and not change.content:
+    if change.alone:
+        _outdate_others(log, change.ino, key)
+    elif change.attributes and not change.content:
         if old is not None and old.ino == change.ino and old.version != change.version:
             _share_version(log, change.ino, old.version, change.version)
     else:
         _compare_others(log, change.ino, change.version)
-    owed = log.owed_inos.get(change.ino)
-    if owed is not None:
-        owed.content &= not change.content
-        owed.attributes &= not change.attributes
-        if not owed.content and not owed.attributes:
-            del log.owed_inos[change.ino]
+    _pay(log, change.ino, content=change.content, attributes=change.attributes)
+    step = log.doubts.begun.get(key)
+    if step is not None and step.verb == CREATE_CONTAINER:
+        log.containers.add(change.ino)  # programs may have removed it while it was made
     log.doubts.apply(change)
+
+
+def _pay(log: "Backlog", ino: Ino, *, content: bool, attributes: bool) -> None:
+    """The engine has these parts of the inode now."""
+    owed = log.owed_inos.get(ino)
+    if owed is not None:
+        owed.content &= not content
+        owed.attributes &= not attributes
+        if not owed.content and not owed.attributes:
+            del log.owed_inos[ino]
 
 
 def _share_version(log: "Backlog", ino: Ino, old: Version, new: Version) -> None:
@@ -174,6 +193,48 @@ def _compare_others(log: "Backlog", ino: Ino, version: Version) -> None:
         ref = log.stored(key)
         if ref is not None and ref.stale != (ref.version != version):
             _store(log, key, ref._replace(stale=not ref.stale))
+
+
+def _outdate_others(log: "Backlog", ino: Ino, newest: EntryKey) -> None:
+    """``newest`` has something that no other name of the inode has."""
+    for key in log.refs_of(ino):
+        ref = log.stored(key)
+        if ref is not None and key != newest and not ref.stale:
+            _store(log, key, ref._replace(stale=True))
+
+
+def _copied(log: "Backlog", change: changes.ArtifactCopied) -> None:
+    key = EntryKey(change.container, change.name)
+    _store(log, key, StoredRef(change.ino, change.version))
+    owed = log.owed_inos.get(change.ino)
+    if change.attributes and owed is not None and owed.attributes:
+        _outdate_others(log, change.ino, key)
+        _pay(log, change.ino, content=False, attributes=True)
+    log.doubts.apply(change)
+
+
+def _handed_over(log: "Backlog", change: changes.ContainerHandedOver) -> None:
+    """Programs still find what they found; only whose the stored rows are is another matter now."""
+    key = EntryKey(change.container, change.name)
+    ref = log.stored(key)
+    if ref is None or ref.ino != change.ino:
+        return
+    since = log.names_since.get(key, log.clock())
+    first = log.names_first.get(key, since)
+    keys = [EntryKey(owner, name) for name in log.stored_children(change.ino) for owner in (change.ino, change.heir)]
+    lives = [(below, log.live(below)) for below in (key, *keys)]
+    for below in keys[1::2]:
+        _store(log, below, None)  # nothing, unless the heir was lost with all that it held
+    log.rehang(change.ino, change.heir)
+    log.put(key, ref._replace(ino=change.heir))
+    log.containers.add(change.heir)
+    for below, live in lives:
+        log.set_live(below, live)
+        if below in log.names_since:
+            log.names_since[below] = min(log.names_since[below], since)
+            log.names_first[below] = min(log.names_first[below], first)
+    log.owe(change.heir, attributes=True)
+    _owe_again(log, change.ino)
 
 
 def _moved(log: "Backlog", change: changes.ArtifactMoved) -> None:
@@ -226,6 +287,8 @@ _HANDLERS: Final[dict[type, Callable[["Backlog", Any], None]]] = {
     changes.ArtifactConflicted: _conflicted,
     changes.StepBegun: _step,
     changes.StepEnded: _step,
+    changes.ContainerHandedOver: _handed_over,
+    changes.ArtifactCopied: _copied,
 }
 
 

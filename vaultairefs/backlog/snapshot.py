@@ -9,23 +9,29 @@ from vaultairefs.model.values import EntryKey, Ino
 
 
 class BacklogSnapshot(msgspec.Struct, array_like=True):
-    """``tree`` is the live object: encode before the next change.  Debts are (inode, content, attributes)."""
+    """``tree`` is the live object: encode before the next change.  Debts are (inode, content, attributes).
+
+    ``removed`` are stored containers without a name: nothing else in a checkpoint says that they are containers.
+    """
 
     tree: dict[Ino, dict[bytes, StoredRef]]
     names: list[tuple[EntryKey, Ino | None]]
     debts: list[tuple[Ino, bool, bool]]
     begun: list[StepBegun]
+    removed: list[Ino] = []
 
 
 def take(log: Backlog) -> BacklogSnapshot:
     """Everything that outlives the daemon."""
     debts = [(ino, owed.content, owed.attributes) for ino, owed in log.owed_inos.items()]
-    return BacklogSnapshot(log.tree, list(log.owed_names.items()), debts, list(log.doubts.begun.values()))
+    removed = [ino for ino in log.containers if not log.is_container(ino)]
+    return BacklogSnapshot(log.tree, list(log.owed_names.items()), debts, list(log.doubts.begun.values()), removed)
 
 
 def restore(log: Backlog, snapshot: BacklogSnapshot) -> None:
     """Put back what ``take`` saw, into an empty backlog, which takes over the tree; debts count from now."""
     log.load(snapshot.tree)
+    log.containers = {ino for ino in log.refs if log.is_container(ino) or ino in log.tree} | set(snapshot.removed)
     for key, ino in snapshot.names:
         log.owed_names[key] = ino
         log.names_since[key] = log.names_first[key] = log.clock()
@@ -53,4 +59,11 @@ def audit(log: Backlog) -> list[str]:
     names = {(key, ref.ino) for c, inside in log.tree.items() for n, ref in inside.items() for key in [EntryKey(c, n)]}
     if names != {(key, ino) for ino, keys in log.refs.items() for key in keys} or not all(log.tree.values()):
         problems.append("tree and refs differ")
+    if not log.containers <= log.refs.keys():
+        problems.append("containers that are not stored")
+    problems += [
+        f"container {ino} is taken for an artifact"
+        for ino in log.refs
+        if log.is_container(ino) ^ (ino in log.containers) and log.has_name(ino)
+    ]
     return problems

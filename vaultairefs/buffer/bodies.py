@@ -112,6 +112,12 @@ class Bodies(OpenBodies):
         if not body.handles:
             del self._bodies[ino]
 
+    def follow_base(self, ino: Ino, gone: Version, held: Version) -> None:
+        """The engine holds the bytes of ``gone`` as ``held`` now."""
+        body = self._bodies.get(ino)
+        if body is not None and body.base_version == gone != ABSENT:
+            body.base_version = held
+
     def keep_base(self, ino: Ino, versions: set[Version]) -> bool:
         """The engine holds only these versions of the inode any more: a body of another one stands for itself.
 

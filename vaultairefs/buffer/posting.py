@@ -111,6 +111,11 @@ def _flushed(bodies: "Bodies", sequence: Sequence, change: changes.ArtifactFlush
         _rebase(body, change.version, change.size)
 
 
+def _copied(bodies: "Bodies", sequence: Sequence, change: changes.ArtifactCopied) -> None:
+    """The copy outlives what it was made of."""
+    bodies.follow_base(change.ino, change.source_version, change.version)
+
+
 def _rebase(body: Body, version: Version, size: int) -> None:
     if version != body.base_version:
         body.durable.clear()
@@ -154,6 +159,7 @@ _HANDLERS: Final[dict[type, Callable[["Bodies", Sequence, Any], None]]] = {
     changes.BodyEvicted: _evicted,
     changes.Truncated: _truncated,
     changes.ArtifactFlushed: _flushed,
+    changes.ArtifactCopied: _copied,
     changes.ArtifactConflicted: _conflicted,
     changes.BodySynced: _synced,
 }

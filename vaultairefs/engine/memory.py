@@ -2,7 +2,7 @@
 
 Promise: the same answers as the other engines (one contract suite judges all), and gone with the process.
 Tests can make it fail (``fail_next``), look at and delay each call (``on_call``), count calls (``calls``), and take
-abilities away (``capabilities``).
+abilities away (``capabilities``): without ``names_checked`` it is like an object store with plain keys.
 """
 
 import itertools
@@ -19,6 +19,7 @@ from vaultairefs.disk.copying import read_all
 from vaultairefs.disk.durable import write_all
 from vaultairefs.disk.os_errors import translated
 from vaultairefs.engine.interface import Capabilities, Deletion, EntryInfo, ListingPage, Upload, Usage
+from vaultairefs.engine.memory_plain import PlainTree
 from vaultairefs.engine.memory_tree import Artifact, MemoryTree, describe
 from vaultairefs.engine.paths import staging_path
 from vaultairefs.engine.receipts import receipt_of, require_whole
@@ -67,7 +68,7 @@ class MemoryEngine:
         self._identity = identity
         self._capabilities = capabilities or Capabilities(moves=True, links=True)
         self._page_entries = page_entries
-        self._tree = MemoryTree()
+        self._tree = MemoryTree() if self._capabilities.names_checked else PlainTree()
         self._uploads: dict[str, _Pending] = {}
         self._upload_ids = itertools.count(1)
         self._failures: defaultdict[str, deque[_Failure]] = defaultdict(deque)

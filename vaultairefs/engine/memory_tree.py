@@ -68,6 +68,8 @@ Node = Artifact | Container
 class MemoryTree:
     """All names of one namespace."""
 
+    artifact_type: type[Artifact] = Artifact
+
     def __init__(self) -> None:
         self._serials = itertools.count(1)
         self._root = Container(next(self._serials), _ROOT_ATTRIBUTES)
@@ -117,7 +119,7 @@ class MemoryTree:
                 return there.version
             raise Conflict(container=path.container, artifact=path.name, operation="put")
         require_replaceable(isinstance(there, Container), path, "put")
-        artifact = Artifact(next(self._serials), content, attributes, token, upload_id)
+        artifact = self.artifact_type(next(self._serials), content, attributes, token, upload_id)
         self._place(path, artifact)
         return artifact.version
 

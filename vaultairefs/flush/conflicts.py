@@ -12,7 +12,8 @@ from vaultairefs.flush.desk import Desk
 from vaultairefs.flush.steps import DeleteContainer, Doomed
 from vaultairefs.flush.telling import log
 from vaultairefs.ledger.arrivals import discover
-from vaultairefs.model.changes import ArtifactConflicted, ArtifactDeleted, EntryVanished, StepBegun
+from vaultairefs.ledger.losses import lose
+from vaultairefs.model.changes import ArtifactConflicted, ArtifactDeleted, StepBegun
 from vaultairefs.model.errors import Stale, Withheld
 from vaultairefs.model.names import NAME_BYTES_MAX
 from vaultairefs.model.values import ABSENT, ROOT, STAGING, EntryKey, Ino, Kind, Version
@@ -39,7 +40,7 @@ class Conflicts:
             self._accept(key, theirs)
             return
         if step.verb == "set_attributes" and not self._may_have_newer_bytes(step.ino):
-            self._take_theirs(step.ino, key, theirs)
+            self._take_theirs(key, theirs)
             return
         replaceable = theirs.attributes.kind is not Kind.CONTAINER and live.kind is not Kind.CONTAINER
         if desk.conflict == FAIL:
@@ -134,10 +135,10 @@ class Conflicts:
                 discover(ledger, key.container, theirs._replace(name=key.name))
             self._count(key, ref.ino if ref is not None else Ino(0))
 
-    def _take_theirs(self, ino: Ino, key: EntryKey, theirs: EntryInfo) -> None:
+    def _take_theirs(self, key: EntryKey, theirs: EntryInfo) -> None:
         """Only attributes of ours were newer: the entry becomes theirs."""
         ledger = self._desk.ledger
-        ledger.commit(EntryVanished(ino, *key))
+        lose(ledger, key)
         container = ledger.namespace.find(key.container)
         if container is not None and container.children is not None and key.name not in container.children:
             discover(ledger, key.container, theirs._replace(name=key.name))

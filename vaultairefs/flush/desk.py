@@ -14,6 +14,7 @@ from typing import Final, Protocol
 from vaultairefs.engine.interface import Engine, EntryInfo
 from vaultairefs.flush.budget import ByteBudget, Gate
 from vaultairefs.flush.failures import Failures, Item
+from vaultairefs.flush.records import Records
 from vaultairefs.flush.tally import Tally
 from vaultairefs.flush.telling import Teller
 from vaultairefs.ledger import Ledger
@@ -50,7 +51,8 @@ class Desk:
     (our own from before a power cut, or anybody's where the operator wants that).  ``sent``: see ``Sent``.
     ``flushed_at``: when inodes that are written all the time were last flushed.  ``awaited``: how many wait for each
     inode; ``flushed_generation``: which bytes of those were flushed last.  ``removed_containers``: stored inodes that
-    programs have removed and the namespace has forgotten, but that are known to be containers.
+    programs have removed and the namespace has forgotten, but that are known to be containers.  ``is_listed``: whether
+    all that the engine holds in a container was looked at just now.
     """
 
     def __init__(
@@ -62,6 +64,7 @@ class Desk:
         mount_id: str,
         conflict: str,
         in_flight_bytes: int,
+        is_listed: Callable[[Ino], bool],
         clock: Callable[[], float],
         clock_ns: Callable[[], int],
     ) -> None:
@@ -70,10 +73,12 @@ class Desk:
         self.fetcher = fetcher
         self.mount_id = mount_id
         self.conflict = conflict
+        self.is_listed = is_listed
         self.clock = clock
         self.clock_ns = clock_ns
         self.budget = ByteBudget(in_flight_bytes)
         self.gate = Gate()
+        self.records = Records(ledger)
         self.failures = Failures(clock)
         self.tally = Tally()
         self.teller = Teller(ledger, self.failures, clock_ns)
@@ -142,10 +147,13 @@ class Desk:
     def is_ours(self, ino: Ino, info: EntryInfo) -> bool:
         """Whether an entry is a put of ``ino`` of which the record was lost: power was cut before it was durable.
 
-        An entry that we do know of under another name was moved by somebody else, token and all.
+        An entry that we do know of under another name was moved by somebody else, token and all; but an engine that
+        cannot move gives a copy of ours the same version as its source, and nobody loses anything by it.
         """
         if not info.token.startswith(f"{self.mount_id}:{ino}:"):
             return False
+        if not self.engine.capabilities.moves:
+            return True
         refs = map(self.ledger.backlog.stored, self.ledger.backlog.refs_of(ino))
         return all(ref is None or ref.version != info.version for ref in refs)
 

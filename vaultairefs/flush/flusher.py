@@ -39,8 +39,8 @@ class Flusher:
     """Brings what is owed to the engine.
 
     ``flush_delay`` (seconds) lets changes coalesce; ``flush_workers`` artifacts are sent at once, with at most
-    ``in_flight_bytes`` on their way; ``conflict`` is ``keep-both``, ``overwrite`` or ``fail``.  ``clock`` must be the
-    ledger's.
+    ``in_flight_bytes`` on their way; ``conflict`` is ``keep-both``, ``overwrite`` or ``fail``.  ``is_listed`` tells
+    of a container that was listed whole just now.  ``clock`` must be the ledger's.
     """
 
     def __init__(
@@ -54,6 +54,7 @@ class Flusher:
         in_flight_bytes: int = 64 << 20,
         conflict: str = "keep-both",
         mount_id: str = "",
+        is_listed: Callable[[Ino], bool] = lambda ino: False,
         clock: Callable[[], float] = trio.current_time,
         clock_ns: Callable[[], int] = time.time_ns,
     ) -> None:
@@ -65,6 +66,7 @@ class Flusher:
             mount_id=mount_id,
             conflict=conflict,
             in_flight_bytes=in_flight_bytes,
+            is_listed=is_listed,
             clock=clock,
             clock_ns=clock_ns,
         )

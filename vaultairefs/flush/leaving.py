@@ -13,6 +13,7 @@ from vaultairefs.flush.steps import (
     Delete,
     DeleteContainer,
     Doomed,
+    HandOver,
     Settle,
     Stage,
     Step,
@@ -64,7 +65,11 @@ class Leaving:
             return reason
         if view.is_container(ref.ino):
             return Wait("goes elsewhere first") if view.live_keys(ref.ino) else self.clear(ref.ino, self.key)
+        if self.key.container == STAGING and self._is_parked(ref):
+            return Wait("goes elsewhere first")
         if self.is_spare(self.key, ref):
+            if not self.may_go(ref.ino):
+                return Wait("its other name is not on the disk yet")
             return Delete((Doomed(ref.ino, self.key, ref.version),))
         if view.live_keys(ref.ino):
             return Wait("goes elsewhere first")
@@ -130,11 +135,15 @@ class Leaving:
                 return Complete(ref.ino)
             # Whoever wants the container's name does not wait for a program to close a file.
             return self.stage(ref.ino, child) if view.live(self.key) is not None else Wait("still open")
+        if not self.may_go(ref.ino):
+            return Wait("its other name is not on the disk yet")
         return Doomed(ref.ino, child, ref.version)
 
     def stage(self, ino: Ino, source: EntryKey) -> Verdict:
+        if not self.view.moves and self.view.is_container(ino):
+            return self.hand_over(ino, source, None)
         ref = self.view.stored(source)
-        if ref is None or source.container == STAGING:
+        if ref is None or source.container == STAGING or (not self.view.moves and self._has_parked_copy(ino)):
             return Wait("parked already")
         if self.view.is_busy(source) or self.view.is_adrift(source):
             return Wait("in the way and under way")
@@ -142,6 +151,21 @@ class Leaving:
             return reason
         doubt = self.view.doubt_about(source)
         return settle(self.view, doubt) if doubt is not None else Stage(ino, source, ref.version)
+
+    def hand_over(self, ino: Ino, key: EntryKey, heir: Ino | None) -> Verdict:
+        """The container stored at ``key`` cannot be moved: let what is in it be taken down as ``heir``'s."""
+        view = self.view
+        for owner in (ino,) if heir is None else (ino, heir):
+            if view.is_busy_inode(owner):
+                return Wait("in the way and under way")
+            if (doubt := view.doubt_about_inode(owner)) is not None:
+                return settle(view, doubt)
+            if view.has_unsettled(owner):
+                return Wait("its entries come first")
+        if view.is_busy(key) or view.is_adrift(key):
+            return Wait("in the way and under way")
+        doubt = view.doubt_about(key)
+        return settle(view, doubt) if doubt is not None else HandOver(ino, key, heir)
 
     def _home_of(self, ino: Ino) -> EntryKey | None:
         """A name that ``ino`` has for programs and not yet, or not yet as it is now, in the engine."""
@@ -159,8 +183,27 @@ class Leaving:
                 return True
         return not self.view.live_keys(ref.ino) and not self.view.is_lifeline(ref.ino)
 
+    def _has_parked_copy(self, ino: Ino) -> bool:
+        rows = [(key, self.view.stored(key)) for key in self.view.stored_keys(ino)]
+        return any(key.container == STAGING and row is not None and not row.stale for key, row in rows)
+
+    def _is_parked(self, ref: StoredRef) -> bool:
+        """Whether what is parked still has to be: the name that it was copied from goes, not the copy."""
+        view = self.view
+        homes = [held for home in view.live_keys(ref.ino) if (held := view.stored(home)) is not None]
+        if not view.live_keys(ref.ino):
+            return view.is_lifeline(ref.ino) and not view.completes(ref.ino)
+        return not any(held.ino == ref.ino and not held.stale for held in homes)
+
+    def may_go(self, ino: Ino) -> bool:
+        """Whether a spare name of the inode can be given up: after a power cut it would be missed."""
+        view = self.view
+        return view.is_durable(ino) or not (view.live_keys(ino) or view.is_lifeline(ino))
+
     def send_home(self, ino: Ino, source: EntryKey) -> Verdict:
         """What is stored at ``source`` is in the way and wanted elsewhere."""
+        if not self.view.moves and self.view.is_container(ino):
+            return self.hand_over(ino, source, None)
         home = self._home_of(ino)
         if home is None or home == self.key or home in self.visited:
             return self.stage(ino, source)

@@ -78,6 +78,8 @@ class LedgerView:
         inode = self._namespace.find(ino)
         if inode is not None:
             return inode.children is not None
+        if ino in self._backlog.containers:
+            return True
         holds = self._backlog.doubts.below(ino) or self._backlog.stored_children(ino)
         if holds and ino not in self._desk.removed_containers:
             self._desk.removed_containers.add(ino)  # remembered for when it has been emptied
@@ -105,6 +107,9 @@ class LedgerView:
 
     def completes(self, ino: Ino) -> bool:
         return self._urgency.insists
+
+    def is_durable(self, ino: Ino) -> bool:
+        return self._desk.records.is_durable(ino)
 
     def is_busy(self, key: EntryKey) -> bool:
         return self._backlog.is_busy(key) or self._desk.failures.waits(key)

@@ -9,32 +9,24 @@ from typing import Final
 
 import trio
 
-from vaultairefs.flush.conflicts import Conflicts
+from vaultairefs.flush.attempts import Attempts
 from vaultairefs.flush.desk import Desk
 from vaultairefs.flush.due import DECISION, LOOKS_MAX, Due
-from vaultairefs.flush.failures import DISAGREEMENTS, Item
-from vaultairefs.flush.leaving import DELETIONS_MAX
+from vaultairefs.flush.failures import Item
 from vaultairefs.flush.ledger_view import LedgerView
 from vaultairefs.flush.planner import decide_inode, decide_name
-from vaultairefs.flush.rearranging import Rearranger
-from vaultairefs.flush.sending import Sender
-from vaultairefs.flush.settling import Settler
+from vaultairefs.flush.removing import Removals
 from vaultairefs.flush.steps import (
     Complete,
-    CreateContainer,
+    Copy,
     Decision,
     Delete,
-    DeleteContainer,
-    Doomed,
-    Link,
-    Move,
     Put,
     SetAttributes,
     Settle,
     Stage,
     Step,
     Wait,
-    items_of,
 )
 from vaultairefs.flush.telling import log
 from vaultairefs.flush.urgency import Urgency
@@ -57,16 +49,14 @@ class Passes:
         self._backlog = desk.ledger.backlog
         self._view = LedgerView(desk, urgency)
         self._due = Due(desk, urgency, self._view)
-        conflicts = Conflicts(desk)
-        self._rearranger = Rearranger(desk, conflicts)
-        self._settler = Settler(desk, conflicts)
-        self._sender = Sender(desk, conflicts)
+        self._attempts = Attempts(desk)
+        self._removals = Removals(desk, self._view, self._due, self._attempts, self._decide)
         self._queue: deque[Item] = deque()
         self._queued: set[Item] = set()
         self._arrived = trio.Event()
         self._in_hand: list[Item] = []
         self.last_seconds = 0.0
-        self._hopes = self.fruitless = 0
+        self.fruitless = 0
         self._why_unsynced: type[VaultaireError] | None = None
 
     @property
@@ -93,17 +83,19 @@ class Passes:
         """One pass, none where the ledger refuses every change.  Raises nothing that an engine or a disk can cause."""
         if self._desk.ledger.refusal is not None:
             return
-        started, before = trio.current_time(), self._hopes
+        started, before = trio.current_time(), self._attempts.hopes
+        self._removals.more_may_come = self.has_queue or self.is_working
         self._forget_old_failures()
         await self._settle_all()
         await self._sync()
         await self._meet_root()
         names = await self._due.names()
-        await self._remove_names([key for key in names if self._view.live(key) is None])
+        unwanted = [key for key in names if self._view.live(key) is None]
+        await self._place_names(await self._removals.remove(unwanted))
         await self._place_names([key for key in names if self._view.live(key) is not None])
         await self._queue_inodes()
         self.last_seconds = trio.current_time() - started
-        self.fruitless = self.fruitless + 1 if self._hopes == before and self._works_in_vain else 0
+        self.fruitless = self.fruitless + 1 if self._attempts.hopes == before and self._works_in_vain else 0
 
     async def work_once(self) -> None:
         """Take one item from the queue and send it."""
@@ -113,9 +105,10 @@ class Passes:
         self._queued.remove(item)
         self._in_hand.append(item)
         try:
-            decision = self._decide(item)
-            if isinstance(decision, Put | SetAttributes | Complete):
-                await self._attempt(decision)
+            while self._is_for_worker(decision := self._decide(item)):
+                assert decision is not None and not isinstance(decision, Wait)
+                if not await self._attempts.attempt(decision) or not self._goes_on(decision, item):
+                    break
         finally:
             self._in_hand.remove(item)
 
@@ -133,7 +126,7 @@ class Passes:
         by_importance = sorted(doubts.begun.items(), key=lambda pair: pair[1].verb != "move")
         for key, step in by_importance:
             if key in doubts.begun and not self._is_in_hand(key, step.ino):
-                await self._attempt(Settle(key))
+                await self._attempts.attempt(Settle(key))
 
     def _is_in_hand(self, key: EntryKey, ino: Ino) -> bool:
         """Whether somebody works there, or waits, or nobody knows where it is."""
@@ -148,7 +141,7 @@ class Passes:
         if not self._backlog.owed_names and not self._backlog.owed_inos:
             return
         try:
-            await self._desk.ledger.sync()
+            await self._desk.records.sync()
             self._why_unsynced = None
         except VaultaireError as error:
             if type(error) is not self._why_unsynced:  # full, mostly: what goes to the engine makes room
@@ -167,36 +160,6 @@ class Passes:
             except VaultaireError as error:
                 self._desk.teller.failure(ROOT_KEY, error)
 
-    async def _remove_names(self, names: list[EntryKey]) -> None:
-        """Names that nobody wants: plain ones in batches, the rest one by one."""
-        batch: dict[EntryKey, Doomed] = {}
-        others: list[EntryKey] = []
-        inodes: set[Ino] = set()
-        for key in names:
-            await self._due.give_way(DECISION)
-            decision = self._decide(key)
-            if not isinstance(decision, Delete) or len(decision.doomed) != 1:
-                others.append(key)
-                continue
-            # Two names of one inode are each other's spare: only one of them may go at a time.
-            if decision.doomed[0].ino in inodes:
-                others.append(key)
-                continue
-            batch[key] = decision.doomed[0]
-            inodes.add(decision.doomed[0].ino)
-            if len(batch) == DELETIONS_MAX:
-                await self._delete(batch)
-                inodes.clear()
-        await self._delete(batch)
-        await self._place_names(others)
-
-    async def _delete(self, batch: dict[EntryKey, Doomed]) -> None:
-        """Delete what is still to be deleted: time may have passed since each decision."""
-        still = [one for one in batch.values() if self._decide(one.key) == Delete((one,))]
-        batch.clear()
-        if still:
-            await self._attempt(Delete(tuple(still)))
-
     async def _place_names(self, keys: list[EntryKey]) -> None:
         """Take steps for each name until it is right, has to wait, or is a worker's business."""
         for key in keys:
@@ -207,10 +170,12 @@ class Passes:
                 decision = self._decide(key)
                 if decision is None or isinstance(decision, Wait):
                     break
-                if isinstance(decision, Put | SetAttributes | Complete):
-                    self._enqueue(decision.key if isinstance(decision, Put | SetAttributes) else decision.ino)
+                if self._is_for_worker(decision):
+                    self._enqueue(self._item_of(decision, key))
                     break
-                if not await self._attempt(decision):
+                if isinstance(decision, Delete) and self._removals.waits_for_more(decision):
+                    break
+                if not await self._attempts.attempt(decision):
                     break
 
     def _is_for_later(self, key: EntryKey) -> bool:
@@ -221,9 +186,25 @@ class Passes:
         if key in self._queued:
             return True
         ino = self._backlog.owed_names.get(key)
-        if ino in self._desk.awaited:
+        if len(self._queue) < _QUEUE_MAX or ino is None or ino in self._desk.awaited:
             return False
-        return len(self._queue) >= _QUEUE_MAX and ino is not None and self._backlog.owes_content(ino)
+        return self._backlog.owes_content(ino) or (not self._view.moves and not self._view.is_container(ino))
+
+    def _is_for_worker(self, decision: Decision) -> bool:
+        """Whether the step carries bytes or attributes, here or inside the engine, so that many may run at once."""
+        if isinstance(decision, Stage):
+            return not self._view.moves
+        return isinstance(decision, Put | Copy | SetAttributes | Complete)
+
+    def _item_of(self, decision: Decision, key: EntryKey) -> Item:
+        """What a worker must decide about to find the step again."""
+        if isinstance(decision, Put | Copy | SetAttributes):
+            return decision.key
+        return decision.ino if isinstance(decision, Complete) else key
+
+    def _goes_on(self, done: Step, item: Item) -> bool:
+        """Whether the step was only on the way to what the item needs."""
+        return isinstance(done, Stage) or (isinstance(done, Copy) and done.key != item)
 
     async def _queue_inodes(self) -> None:
         """Bytes and attributes of what has its name already; the rest comes with its name."""
@@ -259,41 +240,3 @@ class Passes:
         if self._view.is_lifeline(item):
             return Complete(item)
         return decide_inode(self._view, item)
-
-    # One step
-
-    async def _attempt(self, step: Step) -> bool:
-        """Do one step; False when it failed, which is kept for ``status`` and the next try."""
-        items = items_of(step)
-        is_lasting = self._desk.failures.are_lasting(items)
-        self._hopes += not is_lasting
-        try:
-            await self._carry_out(step)
-        except VaultaireError as error:
-            at_once = isinstance(error, DISAGREEMENTS) and not isinstance(step, Settle | Complete)
-            for item in items:
-                self._desk.teller.failure(item, error, at_once=at_once)
-            return False
-        except Exception as error:  # a defect, of an engine perhaps, is one item's failure like any other
-            log.exception("flush_step_failed")
-            for item in items:
-                self._desk.teller.failure(item, error)
-            return False
-        self._hopes += is_lasting
-        if not isinstance(step, Settle | Delete):
-            for item in items:
-                self._desk.failures.clear(item)
-        return True
-
-    async def _carry_out(self, step: Step) -> None:
-        match step:
-            case Put():
-                await self._sender.put(step)
-            case SetAttributes():
-                await self._sender.set_attributes(step)
-            case Complete(ino):
-                await self._desk.fetcher.complete(ino)
-            case Settle(key):
-                await self._settler.settle(key)
-            case CreateContainer() | Move() | Stage() | Link() | Delete() | DeleteContainer():
-                await self._rearranger.carry_out(step)

@@ -9,6 +9,9 @@ The rules, for a name K that programs see as W and the engine holds as S:
   no cycles, so a container is never moved into itself.
 * W goes to K by the cheapest step: move from a name it no longer has, link from another name, else put.  A file
   whose bytes are owed is put straight to its last name: a half-written old version never shows up there.
+* An engine without moves gets copies instead, and the old name is deleted when the copy is recorded.  A container
+  cannot be copied: it is made anew where it belongs, and what it leaves behind (a container that nobody sees, or the
+  one that is wanted at the old place) is taken down like any container nobody wants.
 * S makes way.  If it is wanted elsewhere and this is its only copy, it goes there first; if that leads back to K (a
   cycle, or a container that waits for its own guest), it is parked in ``STAGING``, from where its own place takes it
   up again.  If it is an artifact nobody wants, W replaces it in one step.  If it is a container nobody wants, it is
@@ -21,7 +24,18 @@ to each), or removes an unwanted one.
 
 from vaultairefs.backlog import StoredRef
 from vaultairefs.flush.leaving import First, Leaving, Verdict, held_up, settle
-from vaultairefs.flush.steps import CreateContainer, Decision, Delete, Doomed, Link, Move, Put, SetAttributes, Wait
+from vaultairefs.flush.steps import (
+    Copy,
+    CreateContainer,
+    Decision,
+    Delete,
+    Doomed,
+    Link,
+    Move,
+    Put,
+    SetAttributes,
+    Wait,
+)
 from vaultairefs.flush.view import View
 from vaultairefs.model.values import ABSENT, ROOT, EntryKey, Ino, Version
 
@@ -115,12 +129,23 @@ class _Examination(Leaving):
         """Clear ``key`` of what it holds; None when ``wanted`` may replace it."""
         view = self.view
         if view.is_container(ref.ino):
+            if not view.moves and view.is_container(wanted):
+                return self._take_over(wanted, ref)
             return self.send_home(ref.ino, self.key) if view.live_keys(ref.ino) else self.clear(ref.ino, self.key)
         if not self.is_spare(self.key, ref):
             return self.send_home(ref.ino, self.key) if view.live_keys(ref.ino) else self.stage(ref.ino, self.key)
         if (reason := held_up(view, ref.ino)) is not None:
             return reason
+        if ref.ino != wanted and not self.may_go(ref.ino):
+            return Wait("its other name is not on the disk yet")
         return Delete((Doomed(ref.ino, self.key, ref.version),)) if view.is_container(wanted) else None
+
+    def _take_over(self, wanted: Ino, ref: StoredRef) -> Verdict:
+        """Two containers have one place: the one that is wanted there need not wait for the other one's end."""
+        sources = self.view.stored_keys(wanted)
+        if sources:
+            return self.hand_over(wanted, sources[0], None)
+        return self.hand_over(ref.ino, self.key, wanted)
 
     # Placing
 
@@ -138,20 +163,20 @@ class _Examination(Leaving):
         if view.is_container(wanted):
             if not sources:
                 return CreateContainer(wanted, key)
+            if not view.moves:
+                return self.hand_over(wanted, sources[0][0], None)
             return Move(wanted, sources[0][0], key, sources[0][1].version, expected)
         fresh = [(source, ref) for source, ref in sources if not ref.stale] or sources
         gone = [(source, ref) for source, ref in fresh if view.live(source) != wanted]
-        # One more name beside others follows cheaply whatever is written; a lone or a replacing one arrives whole.
+        # One more link beside others follows cheaply whatever is written; a lone or a replacing one arrives whole.
         follows = len(gone) < len(sources) and expected == ABSENT and view.links
         if not sources or (view.content_owed(wanted) and not follows):
             return Put(wanted, key, expected) if view.content_ready(wanted) else Wait("still being written")
         if view.moves and gone:
             source, ref = gone[0]
             return Move(wanted, source, key, ref.version, expected)
-        if view.links:
-            source, ref = fresh[0]
-            return Link(wanted, source, key, ref.version, expected)
-        return Put(wanted, key, expected)
+        source, ref = fresh[0]
+        return (Link if view.links else Copy)(wanted, source, key, ref.version, expected)
 
     def _refresh(self, wanted: Ino, ref: StoredRef) -> Verdict:
         """``key`` holds an older version of ``wanted`` than one of its other names."""
@@ -163,7 +188,7 @@ class _Examination(Leaving):
             if held is None or held.stale or view.is_busy(source) or view.is_adrift(source):
                 continue
             if view.doubt_about(source) is None:
-                if view.links:
-                    return Link(wanted, source, self.key, held.version, ref.version)
-                return Put(wanted, self.key, ref.version)
+                if not view.links and view.content_owed(wanted) and view.content_ready(wanted):
+                    break  # newer ones yet
+                return (Link if view.links else Copy)(wanted, source, self.key, held.version, ref.version)
         return Put(wanted, self.key, ref.version) if view.content_ready(wanted) else Wait("still being written")

@@ -8,13 +8,22 @@ from collections.abc import Sequence
 
 from vaultairefs.engine.interface import Deletion
 from vaultairefs.flush.conflicts import Conflicts
+from vaultairefs.flush.contents import Contents
 from vaultairefs.flush.desk import Desk
-from vaultairefs.flush.steps import CreateContainer, Delete, DeleteContainer, Doomed, Link, Move, Stage
-from vaultairefs.model.changes import ArtifactDeleted, ArtifactFlushed, ArtifactMoved
+from vaultairefs.flush.steps import (
+    CreateContainer,
+    Delete,
+    DeleteContainer,
+    Doomed,
+    HandOver,
+    Link,
+    Move,
+    Rearrangement,
+    Stage,
+)
+from vaultairefs.model.changes import ArtifactDeleted, ArtifactFlushed, ArtifactMoved, ContainerHandedOver
 from vaultairefs.model.errors import Conflict, ContainerNotEmpty, IsAContainer, VaultaireError
-from vaultairefs.model.values import ABSENT, STAGING, Attributes, EntryKey
-
-Rearrangement = CreateContainer | Move | Stage | Link | Delete | DeleteContainer
+from vaultairefs.model.values import ABSENT, STAGING, Attributes, EntryKey, Ino
 
 
 class Rearranger:
@@ -23,6 +32,7 @@ class Rearranger:
     def __init__(self, desk: Desk, conflicts: Conflicts) -> None:
         self._desk = desk
         self._conflicts = conflicts
+        self._contents = Contents(desk)
 
     async def carry_out(self, step: Rearrangement) -> None:
         """Do one step."""
@@ -32,9 +42,11 @@ class Rearranger:
             case Move():
                 await self._move(step)
             case Stage(ino, source, version):
-                await self._move(Move(ino, source, self._parking_place(step), version, ABSENT))
+                await self._move(Move(ino, source, parking_place(self._desk, ino), version, ABSENT))
             case Link():
                 await self._link(step)
+            case HandOver():
+                await self._hand_over(step)
             case Delete(doomed):
                 await self._delete(doomed)
             case DeleteContainer():
@@ -55,9 +67,6 @@ class Rearranger:
         inode = self._desk.ledger.namespace.find(step.ino)
         return inode is not None and same_attributes(inode.attributes(), sent)
 
-    def _parking_place(self, step: Stage) -> EntryKey:
-        return EntryKey(STAGING, self._desk.new_token(step.ino).replace(":", "-").encode())
-
     async def _move(self, step: Move) -> None:
         desk = self._desk
         source, target = desk.path(step.source), desk.path(step.key)
@@ -77,8 +86,20 @@ class Rearranger:
             desk.begin("link", step.ino, step.key, version=step.version, source=step.source)
             await desk.engine.link(source, target, version=step.version, expected=expected)
             desk.overrides.pop(step.key, None)
+            desk.records.note(step.ino)
             desk.ledger.commit(ArtifactFlushed(step.ino, *step.key, step.version, content=False, attributes=False))
             desk.disturb(step.key.container)
+
+    async def _hand_over(self, step: HandOver) -> None:
+        """Only our records change.  What is in a container that programs see elsewhere now should go there with the
+        rest, so what they do not know of yet is looked up first; what comes later stays."""
+        ledger = self._desk.ledger
+        inode = ledger.namespace.find(step.ino)
+        if inode is not None and inode.nlink and not await self._contents.learn(step):
+            return
+        if self._contents.is_still(step):
+            heir = step.heir if step.heir is not None else ledger.namespace.allocate()
+            ledger.commit(ContainerHandedOver(step.ino, heir, *step.key))
 
     async def _delete(self, doomed: Sequence[Doomed]) -> None:
         """Each for itself: one that fails leaves the others deleted."""
@@ -131,13 +152,17 @@ class Rearranger:
         desk = self._desk
         path = desk.path(step.key)
         with desk.working_on([step.key], [step.ino]):
+            # In doubt until it is recorded: what is gone must not be handed over to another container.
+            desk.begin("delete_container", step.ino, step.key)
             try:
                 await desk.engine.delete_container(path.joined)
             except ContainerNotEmpty:
+                desk.end(step.key)
                 await self._conflicts.on_full_container(step)
                 return
             desk.removed_containers.discard(step.ino)
             desk.ledger.commit(ArtifactDeleted(step.ino, *step.key))
+            desk.end(step.key)
             desk.disturb(step.key.container)
 
 
@@ -151,6 +176,11 @@ def same_attributes(ours: Attributes, sent: Attributes) -> bool:
         and ours.atime_ns == sent.atime_ns
         and ours.xattrs == sent.xattrs
     )
+
+
+def parking_place(desk: Desk, ino: Ino) -> EntryKey:
+    """A new name in the engine's parking place."""
+    return EntryKey(STAGING, desk.new_token(ino).replace(":", "-").encode())
 
 
 def mtime_token(attributes: Attributes) -> str:

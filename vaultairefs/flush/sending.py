@@ -11,7 +11,7 @@ from vaultairefs.flush.steps import Put, SetAttributes
 from vaultairefs.flush.uploading import Uploader
 from vaultairefs.model.changes import ArtifactFlushed, EntryVanished
 from vaultairefs.model.errors import Stale, Withheld
-from vaultairefs.model.values import ABSENT, EntryKey, Ino, Kind, Version
+from vaultairefs.model.values import ABSENT, ANY, Ino, Kind, Version
 from vaultairefs.namespace import Inode
 
 
@@ -52,9 +52,14 @@ class Sender:
             token = mtime_token(attributes)
             desk.begin("set_attributes", step.ino, step.key, version=step.version, token=token)
             expected = desk.expected(step.key, step.version)
+            if self._is_container(step.ino) and not desk.engine.capabilities.names_checked:
+                expected = ANY  # it is whatever is there, and others may give it an object of its own at any time
             version = await desk.engine.set_attributes(path, attributes, expected=expected)
             desk.overrides.pop(step.key, None)
-            desk.ledger.commit(ArtifactFlushed(step.ino, *step.key, version, content=False, attributes=True))
+            alone = not desk.engine.capabilities.links
+            desk.ledger.commit(
+                ArtifactFlushed(step.ino, *step.key, version, content=False, attributes=True, alone=alone)
+            )
             inode = desk.ledger.namespace.find(step.ino)
             if inode is not None and inode.nlink and not same_attributes(inode.attributes(), attributes):
                 desk.owe_attributes(step.ino)
@@ -114,15 +119,12 @@ class Sender:
         content = inode.content_generation == snapshot.generation
         attributes = content and same_attributes(inode.attributes(), snapshot.attributes)
         desk.disturb(key.container)  # first: a crash behind the next record would leave the container's times wrong
-        if content and not attributes:
-            # The bytes are current, the attributes are not: they stay owed.
-            desk.ledger.commit(ArtifactFlushed(ino, *key, version, content=True, attributes=False, size=snapshot.size))
-        elif content and self._is_copy(ino, key):
-            desk.ledger.commit(ArtifactFlushed(ino, *key, version, content=False, attributes=True))
-        else:
-            desk.ledger.commit(
-                ArtifactFlushed(ino, *key, version, content=content, attributes=attributes, size=snapshot.size)
-            )
+        desk.records.note(ino)
+        # Where content is current and the attributes are not, those stay owed.
+        alone = not desk.engine.capabilities.links
+        desk.ledger.commit(
+            ArtifactFlushed(ino, *key, version, content=content, attributes=attributes, size=snapshot.size, alone=alone)
+        )
         desk.overrides.pop(key, None)
         desk.sent.pop(key, None)
         if ino in desk.awaited:
@@ -134,13 +136,3 @@ class Sender:
         desk.tally.flushed_artifacts += 1
         desk.tally.bytes_uploaded += snapshot.size
         desk.teller.event("flush", key, ino, size=snapshot.size)
-
-    def _is_copy(self, ino: Ino, key: EntryKey) -> bool:
-        """Whether the engine holds these very bytes at another name already, and has no links to say so."""
-        if self._desk.engine.capabilities.links or self._desk.ledger.backlog.owes_content(ino):
-            return False
-        backlog = self._desk.ledger.backlog
-        return any(
-            other != key and (ref := backlog.stored(other)) is not None and not ref.stale
-            for other in backlog.refs_of(ino)
-        )

@@ -6,6 +6,7 @@
 import enum
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Final
 
 from vaultairefs.backlog import StoredRef
 from vaultairefs.engine.interface import EntryInfo
@@ -15,9 +16,19 @@ from vaultairefs.flush.rearranging import mtime_token, same_attributes
 from vaultairefs.ledger.arrivals import discover
 from vaultairefs.ledger.losses import lose
 from vaultairefs.ledger.whereabouts import ROOT_KEY, entry_path
-from vaultairefs.model.changes import ArtifactDeleted, ArtifactFlushed, ArtifactMoved, EntryVanished, StepBegun
+from vaultairefs.model.changes import (
+    ArtifactCopied,
+    ArtifactDeleted,
+    ArtifactFlushed,
+    ArtifactMoved,
+    EntryVanished,
+    StepBegun,
+)
 from vaultairefs.model.errors import Busy, Unavailable
 from vaultairefs.model.values import ABSENT, ROOT, STAGING, EntryKey, EntryPath, Ino, Kind
+
+_CARRIERS: Final = ("move", "link", "copy")
+"""Verbs that bring what another name holds."""
 
 
 class Verdict(enum.Enum):
@@ -33,9 +44,9 @@ class Verdict(enum.Enum):
     FOREIGN = enum.auto()
     """Somebody else's work is there."""
     LOST = enum.auto()
-    """What was to be moved or linked is not where our records say."""
+    """What was to be moved, linked or copied is not where our records say."""
     CHANGED = enum.auto()
-    """What was to be moved or linked is another version now."""
+    """What was to be moved, linked or copied is another version now."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +74,7 @@ def judge(step: StepBegun, evidence: Evidence, is_ours: Callable[[Ino, EntryInfo
     target = evidence.target
     if target is not None and _is_done(step, target, evidence):
         return Verdict.DONE
-    if step.verb in ("move", "link"):
+    if step.verb in _CARRIERS:
         if evidence.source is None:
             return Verdict.LOST
         if evidence.source.version != step.version:
@@ -77,7 +88,7 @@ def judge(step: StepBegun, evidence: Evidence, is_ours: Callable[[Ino, EntryInfo
 
 def _is_done(step: StepBegun, target: EntryInfo, evidence: Evidence) -> bool:
     match step.verb:
-        case "put":
+        case "put" | "copy":
             return bool(step.token) and target.token == step.token
         case "create_container":
             return target.attributes.kind is Kind.CONTAINER
@@ -85,7 +96,7 @@ def _is_done(step: StepBegun, target: EntryInfo, evidence: Evidence) -> bool:
             if evidence.row is None or evidence.row.version == target.version:
                 return False
             return step.token == mtime_token(target.attributes) and evidence.size in (None, target.size)
-        case "delete":
+        case "delete" | "delete_container":
             return False
         case _:
             return target.version == step.version
@@ -107,7 +118,7 @@ class Settler:
         if path is None:
             desk.end(key)  # its container left the engine, and it with it
             return
-        looks_at_source = step.verb in ("move", "link")
+        looks_at_source = step.verb in _CARRIERS
         names = [key, source] if looks_at_source else [key]
         with desk.working_on(names, [step.ino]):
             target = await desk.look(path)
@@ -154,8 +165,8 @@ class Settler:
         desk = self._desk
         keys = desk.ledger.backlog.refs_of(container)
         ref = desk.ledger.backlog.stored(keys[0]) if keys else None
-        if container in (ROOT, STAGING) or ref is None:
-            return False
+        if container in (ROOT, STAGING) or ref is None or not desk.engine.capabilities.names_checked:
+            return False  # or containers come and go with what is in them
         info = await desk.look(desk.path(keys[0]))
         if info is not None and info.version == ref.version:
             return False
@@ -202,12 +213,18 @@ class Settler:
         assert target is not None
         desk.overrides.pop(key, None)
         inode = desk.ledger.namespace.find(step.ino)
+        alone = not desk.engine.capabilities.links
+        desk.records.note(step.ino)
         desk.disturb(key.container)
         if step.verb == "move":
             desk.disturb(source.container)
             commit(ArtifactMoved(step.ino, *source, *key))
+        elif step.verb == "copy":
+            same = inode is not None and key in inode.refs and not desk.ledger.backlog.owes_content(step.ino)
+            same = same and inode is not None and same_attributes(inode.attributes(), target.attributes)
+            commit(ArtifactCopied(step.ino, *key, target.version, step.version, attributes=same))
         elif step.verb == "set_attributes":
-            commit(ArtifactFlushed(step.ino, *key, target.version, content=False, attributes=True))
+            commit(ArtifactFlushed(step.ino, *key, target.version, content=False, attributes=True, alone=alone))
             if inode is not None and inode.nlink and not same_attributes(inode.attributes(), target.attributes):
                 desk.owe_attributes(step.ino)
         else:
@@ -218,7 +235,13 @@ class Settler:
                 attributes = content and same_attributes(inode.attributes(), sent.attributes)
             commit(
                 ArtifactFlushed(
-                    step.ino, *key, target.version, content=content, attributes=attributes, size=target.size
+                    step.ino,
+                    *key,
+                    target.version,
+                    content=content,
+                    attributes=attributes,
+                    size=target.size,
+                    alone=alone,
                 )
             )
 

@@ -48,7 +48,10 @@ class Move:
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """Park what ``source`` holds: its name is needed and its own place is not free yet."""
+    """Park what ``source`` holds: its name is needed and its own place is not free yet.
+
+    Where the engine has no moves it is a copy that is parked, and then nobody needs the original.
+    """
 
     ino: Ino
     source: EntryKey
@@ -64,6 +67,26 @@ class Link:
     key: EntryKey
     version: Version
     expected: Version
+
+
+@dataclass(frozen=True, slots=True)
+class Copy:
+    """Make ``key`` an artifact of its own with the bytes that ``source`` holds as ``version``; runs beside others."""
+
+    ino: Ino
+    source: EntryKey
+    key: EntryKey
+    version: Version
+    expected: Version
+
+
+@dataclass(frozen=True, slots=True)
+class HandOver:
+    """Let what the engine holds in container ``ino``, at ``key``, count as ``heir``'s: a new inode where None."""
+
+    ino: Ino
+    key: EntryKey
+    heir: Ino | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +134,8 @@ class Wait:
     reason: str
 
 
-Step = Put | SetAttributes | CreateContainer | Move | Stage | Link | Delete | DeleteContainer | Complete | Settle
+Rearrangement = CreateContainer | Move | Stage | Link | HandOver | Delete | DeleteContainer
+Step = Put | Copy | SetAttributes | Complete | Settle | Rearrangement
 Decision = Step | Wait | None
 """None: nothing is owed."""
 
@@ -125,5 +149,5 @@ def items_of(step: Step) -> list[Item]:
             return [source]
         case Complete(ino):
             return [ino]
-        case Put() | SetAttributes() | CreateContainer() | Move() | Link() | DeleteContainer() | Settle():
+        case _:
             return [step.key]

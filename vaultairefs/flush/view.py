@@ -41,7 +41,7 @@ class View(Protocol):
         ...
 
     def stored_keys(self, ino: Ino) -> list[EntryKey]:
-        """All names under which the engine holds this inode."""
+        """All names under which the engine holds this inode, fresh ones first."""
         ...
 
     def stored_children(self, container: Ino) -> Iterable[EntryKey]:
@@ -70,6 +70,10 @@ class View(Protocol):
 
     def completes(self, ino: Ino) -> bool:
         """Somebody insists that a lifeline be fetched whole now rather than waited for."""
+        ...
+
+    def is_durable(self, ino: Ino) -> bool:
+        """A power cut would not make us forget where the engine holds this inode."""
         ...
 
     def is_busy(self, key: EntryKey) -> bool:

@@ -34,6 +34,7 @@ def fingerprint(rooms: Rooms) -> dict[str, dict[Any, Any]]:
         "owed_names": dict(backlog.owed_names),
         "owed_inos": debts,
         "begun": dict(backlog.doubts.begun),
+        "containers": dict.fromkeys(backlog.containers),
     }
 
 

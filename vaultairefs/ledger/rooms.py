@@ -32,7 +32,12 @@ class Rooms:
         self.namespace = namespace
         self._in_use_max = in_use_max
         self.buffer = Buffer(bodies, buffer_size=buffer_size, on_failure=on_failure)
-        self.backlog = Backlog(clock=clock, kind_of_named=self._kind_of_named, left_in_engine=self._left_in_engine)
+        self.backlog = Backlog(
+            clock=clock,
+            kind_of_named=self._kind_of_named,
+            left_in_engine=self._left_in_engine,
+            same_in_engine=self.buffer.follow_base,
+        )
         self.exposed: set[Ino] = set()
         self.shelf = self._new_shelf()
 

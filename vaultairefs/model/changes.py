@@ -11,10 +11,12 @@ import msgspec
 
 from vaultairefs.model.engine_changes import (
     ArtifactConflicted,
+    ArtifactCopied,
     ArtifactDeleted,
     ArtifactDiscovered,
     ArtifactFlushed,
     ArtifactMoved,
+    ContainerHandedOver,
     EntryVanished,
     StepBegun,
     StepEnded,
@@ -24,6 +26,7 @@ from vaultairefs.model.values import Attributes, Ino, Version
 __all__ = [
     "NO_INO",
     "ArtifactConflicted",
+    "ArtifactCopied",
     "ArtifactDeleted",
     "ArtifactDiscovered",
     "ArtifactFlushed",
@@ -35,6 +38,7 @@ __all__ = [
     "BodySynced",
     "Change",
     "ContainerCreated",
+    "ContainerHandedOver",
     "EntryLinked",
     "EntryRemoved",
     "EntryRenamed",
@@ -230,6 +234,8 @@ Change = (
     | BodySynced
     | StepBegun
     | StepEnded
+    | ContainerHandedOver
+    | ArtifactCopied
 )
 
 _encoder: Final = msgspec.msgpack.Encoder()

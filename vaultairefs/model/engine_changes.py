@@ -39,6 +39,8 @@ class ArtifactFlushed(msgspec.Struct, frozen=True, array_like=True, tag=18):
     ``attributes``: likewise for everything else.  ``content`` False with ``attributes`` True says that only
     attributes were sent: names that shared the old version share the new one.
     ``size`` is that of ``version`` in bytes, -1 if unknown; with ``content`` the ledger fills it in for recovery.
+    ``alone``: the engine has no links, so each name of the inode is an artifact of its own and the others now hold
+    something older, whatever their versions say.
     """
 
     ino: Ino
@@ -48,6 +50,7 @@ class ArtifactFlushed(msgspec.Struct, frozen=True, array_like=True, tag=18):
     content: bool
     attributes: bool
     size: int = -1
+    alone: bool = False
 
 
 class ArtifactMoved(msgspec.Struct, frozen=True, array_like=True, tag=19):
@@ -83,7 +86,8 @@ class StepBegun(msgspec.Struct, frozen=True, array_like=True, tag=23):
 
     Without this, a file that is removed while its upload runs would come back after a crash: no record says that it is
     ours.  ``version`` is what the name will hold where that is known beforehand (a move or link from ``source``),
-    ``token`` what the engine was given else.  Ends with ``ArtifactFlushed``, ``ArtifactMoved`` or ``StepEnded`` here.
+    ``token`` what the engine was given else.  A copy has its source's version and a token.  Ends with
+    ``ArtifactFlushed``, ``ArtifactMoved``, ``ArtifactCopied`` or ``StepEnded`` here.
     """
 
     ino: Ino
@@ -101,3 +105,32 @@ class StepEnded(msgspec.Struct, frozen=True, array_like=True, tag=24):
 
     container: Ino
     name: bytes
+
+
+class ContainerHandedOver(msgspec.Struct, frozen=True, array_like=True, tag=25):
+    """What the engine holds at this name, a container and all that is directly in it, counts as ``heir``'s now.
+
+    Nothing moves in the engine.  Where it cannot rename containers, ``ino`` goes on at another place, and what it left
+    behind is taken down entry by entry in the name of ``heir``: a new number that no program ever sees, or the
+    container that programs have at this place now.
+    """
+
+    ino: Ino
+    heir: Ino
+    container: Ino
+    name: bytes
+
+
+class ArtifactCopied(msgspec.Struct, frozen=True, array_like=True, tag=26):
+    """The engine holds at this name, as ``version``, the same bytes that it held elsewhere as ``source_version``.
+
+    ``attributes``: with everything else of ``ino`` as it is at this moment, which names that were sent before an
+    attribute changed do not have.
+    """
+
+    ino: Ino
+    container: Ino
+    name: bytes
+    version: Version
+    source_version: Version
+    attributes: bool

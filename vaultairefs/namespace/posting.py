@@ -218,6 +218,11 @@ def _conflicted(tree: "Namespace", change: changes.ArtifactConflicted) -> None:
     _touch(parent, change.time_ns)
 
 
+def _handed_over(tree: "Namespace", change: changes.ContainerHandedOver) -> None:
+    """The heir's number is used, although no program will ever see it."""
+    tree.next_ino = max(tree.next_ino, change.heir + 1)
+
+
 def _nothing(tree: "Namespace", change: Any) -> None:
     """Only the stored tree or the body changes."""
 
@@ -247,6 +252,8 @@ _HANDLERS: Final[dict[type, Callable[["Namespace", Any], None]]] = {
     changes.BodySynced: _nothing,
     changes.StepBegun: _nothing,
     changes.StepEnded: _nothing,
+    changes.ContainerHandedOver: _handed_over,
+    changes.ArtifactCopied: _nothing,
 }
 
 

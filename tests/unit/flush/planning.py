@@ -4,9 +4,11 @@ from collections.abc import Iterable, Iterator
 
 from vaultairefs.backlog import StoredRef
 from vaultairefs.flush.steps import (
+    Copy,
     CreateContainer,
     Delete,
     DeleteContainer,
+    HandOver,
     Link,
     Move,
     Put,
@@ -52,7 +54,7 @@ class Toy:
         return self.rows.get(key)
 
     def stored_keys(self, ino: Ino) -> list[EntryKey]:
-        return [key for key, ref in self.rows.items() if ref.ino == ino]
+        return sorted((key for key, ref in self.rows.items() if ref.ino == ino), key=lambda key: self.rows[key].stale)
 
     def stored_children(self, container: Ino) -> Iterable[EntryKey]:
         return [key for key in self.rows if key.container == container and key != ROOT_KEY]
@@ -75,11 +77,17 @@ class Toy:
     def completes(self, ino: Ino) -> bool:
         return self.insisted
 
+    def is_durable(self, ino: Ino) -> bool:
+        return True
+
     def is_busy(self, key: EntryKey) -> bool:
         return key in self.busy
 
     def is_busy_inode(self, ino: Ino) -> bool:
-        return ino in self.busy
+        """Containers above a busy name are pinned, as the desk does it."""
+        return ino in self.busy or any(
+            isinstance(key, EntryKey) and ino in self.chain(key.container) for key in self.busy
+        )
 
     def doubt_about(self, key: EntryKey) -> EntryKey | None:
         return key if key in self.unsettled else None
@@ -141,15 +149,25 @@ class Toy:
             case CreateContainer(ino, key):
                 self.check_target(key, ABSENT, replaces=False)
                 self.rows[key] = StoredRef(ino, self.fresh_version(ino))
+            case Copy(ino, source, key, version, expected):
+                assert not self.links
+                self.check_target(key, expected, replaces=True)
+                row = self.rows[source]
+                assert row.version == version and row.ino == ino and not row.stale and ino not in self.containers
+                self.rows[key] = StoredRef(ino, self.fresh_version(ino))
+            case HandOver(ino, key, heir):
+                self.hand_over(ino, key, heir)
             case Move(ino, source, key, version, expected):
+                assert self.moves
                 self.check_target(key, expected, replaces=ino not in self.containers)
                 row = self.rows.pop(source)
                 assert row.version == version and row.ino == ino
                 assert ino not in self.chain(key.container), "moved into itself"
                 self.rows[key] = row
             case Stage(ino, source, version):
-                row = self.rows.pop(source)
+                row = self.rows[source] if not self.moves else self.rows.pop(source)
                 assert row.version == version and row.ino == ino and source.container != STAGING
+                assert self.moves or (ino not in self.containers and not row.stale)
                 self.counter += 1
                 self.rows[EntryKey(STAGING, b"%d" % self.counter)] = row
             case Link(ino, source, key, version, expected):
@@ -171,9 +189,22 @@ class Toy:
                 raise AssertionError(step)
         self.check_nothing_lost()
 
+    def hand_over(self, ino: Ino, key: EntryKey, heir: Ino | None) -> None:
+        assert not self.moves
+        if heir is None:
+            self.counter += 1
+            heir = Ino(1000 + self.counter)
+            self.containers.add(heir)
+        assert not self.stored_keys(heir) and not self.stored_children(heir)
+        row = self.rows[key]
+        assert row.ino == ino and {ino, heir} <= self.containers and self.live(key) != ino
+        for child in self.stored_children(ino):
+            self.rows[EntryKey(heir, child.name)] = self.rows.pop(child)
+        self.rows[key] = StoredRef(heir, row.version)
+
     def check_nothing_lost(self) -> None:
         """Bytes that are only in the engine stay there, at some name, in their newest version."""
-        for ino in self.only_in_engine:
+        for ino in self.only_in_engine if self.moves else self.only_in_engine - self.containers:
             if self.live_keys(ino) or ino in self.lifelines:
                 refs = [self.rows[key] for key in self.stored_keys(ino)]
                 assert any(not ref.stale for ref in refs), f"{ino} lost its only copy"

@@ -13,13 +13,14 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.unit.flush.acting import Programs, acts
-from tests.unit.flush.world import Crash, World, is_crash
+from tests.unit.flush.world import NATIVE, PLAIN, Crash, Interfering, World, is_crash
+from vaultairefs.engine.interface import Capabilities
 from vaultairefs.model.errors import OutOfSpace, Unavailable
 from vaultairefs.model.values import Ino
 
 VERBS = [
     "put", "put", "move", "link", "delete", "create_container", "delete_container", "set_attributes", "begin_upload",
-    "put_chunk", "commit_upload", "stat", "read",
+    "put_chunk", "commit_upload", "stat", "read", "copy", "copy", "list",
 ]  # fmt: skip
 
 steps = st.one_of(
@@ -115,23 +116,25 @@ class Machine:
             assert self.world.ledger.buffer.read(ino, 0, len(expected)) == expected, Ino(ino)
 
 
-async def live(history: list[tuple[str, Any]]) -> None:
+async def live(capabilities: Capabilities, history: list[tuple[str, Any]]) -> None:
     directory = Path(tempfile.mkdtemp(prefix="vaultairefs-flush-"))
     try:
-        world = World(directory / "state")
+        world = World(directory / "state", Interfering(capabilities=capabilities))
         machine = Machine(world, world.engine)
         await world.open()
         for step in history:
             await machine.step(step)
         await machine.surviving(machine.finish)
         await machine.finish()
+        assert world.engine.collisions == []
         world.drop_everything()
     finally:
         shutil.rmtree(directory)
 
 
 @pytest.mark.timeout(600)
-@given(st.lists(steps, max_size=60))
+@pytest.mark.parametrize("capabilities", [NATIVE, PLAIN], ids=["native", "plain"])
+@given(history=st.lists(steps, max_size=60))
 @settings(max_examples=250, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
-def test_the_engine_ends_as_programs_left_the_tree(history: list[tuple[str, Any]]) -> None:
-    trio.run(live, history)
+def test_the_engine_ends_as_programs_left_the_tree(capabilities: Capabilities, history: list[tuple[str, Any]]) -> None:
+    trio.run(live, capabilities, history)

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from tests.unit.flush.acting import NAMES, acts
 from tests.unit.flush.test_flusher_machine import VERBS, Machine
-from tests.unit.flush.world import World
+from tests.unit.flush.world import NATIVE, PLAIN, Interfering, World
+from vaultairefs.engine.interface import Capabilities
 from vaultairefs.engine.memory_tree import Container
 from vaultairefs.engine.paths import STAGING_CONTAINER
 from vaultairefs.fetch.discovery import Discovery
@@ -163,10 +164,10 @@ class ForeignMachine(Machine):
         assert world.engine.parked() == []
 
 
-async def live(history: list[tuple[str, Any]]) -> None:
+async def live(capabilities: Capabilities, history: list[tuple[str, Any]]) -> None:
     directory = Path(tempfile.mkdtemp(prefix="vaultairefs-foreign-"))
     try:
-        world = World(directory / "state")
+        world = World(directory / "state", Interfering(capabilities=capabilities))
         await world.open()
         machine = ForeignMachine(world)
         machine.guard()
@@ -182,7 +183,8 @@ async def live(history: list[tuple[str, Any]]) -> None:
 
 
 @pytest.mark.timeout(600)
-@given(st.lists(steps, max_size=60))
+@pytest.mark.parametrize("capabilities", [NATIVE, PLAIN], ids=["native", "plain"])
+@given(history=st.lists(steps, max_size=60))
 @settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
-def test_two_sides_end_with_one_tree_and_all_bytes(history: list[tuple[str, Any]]) -> None:
-    trio.run(live, history)
+def test_two_sides_end_with_one_tree_and_all_bytes(capabilities: Capabilities, history: list[tuple[str, Any]]) -> None:
+    trio.run(live, capabilities, history)

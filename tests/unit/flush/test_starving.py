@@ -1,18 +1,13 @@
 """Nobody starves: neither what changes all the time, nor what stands behind something that fails or is many."""
 
-import os
-from pathlib import Path
-
 import pytest
 import trio
 
 from tests.unit.flush.world import World
-from vaultairefs.engine.interface import Capabilities
-from vaultairefs.engine.memory import MemoryEngine
 from vaultairefs.flush.due import LOOKS_MAX
 from vaultairefs.model import changes
 from vaultairefs.model.errors import DeviceFailed
-from vaultairefs.model.values import ROOT, EntryPath, Kind
+from vaultairefs.model.values import ROOT, Kind
 
 
 async def test_a_file_that_is_replaced_by_rename_all_the_time_is_flushed_every_half_minute(world: World) -> None:
@@ -77,28 +72,6 @@ async def test_nobody_waits_for_a_volume_that_refuses_every_change(world: World)
         with pytest.raises(DeviceFailed):
             await world.flusher.flush_some()
     assert world.flusher.progress().artifacts == 2
-
-
-async def test_a_copy_is_never_made_of_a_body_that_left_while_it_waited(tmp_path: Path) -> None:
-    """Its holes would be stored as zeros."""
-    engine = MemoryEngine(capabilities=Capabilities(moves=False, links=False, inline_bytes_max=1 << 20))
-    world = World(tmp_path / "state", engine)
-    await world.open()
-    ino = world.create(ROOT, b"a", b"bytes" * 100)
-    await world.drain()
-    world.rename(ROOT, b"a", ROOT, b"b")
-    desk = world.flusher._desk
-    async with trio.open_nursery() as nursery, desk.budget.taken(1 << 40):
-        nursery.start_soon(world.drain)
-        while not desk.budget._waiting:
-            await trio.sleep(0.001)
-        world.evict_everything()
-        world.ledger.begin_body(ino)
-        os.pwrite(world.ledger.buffer.descriptor(ino), b"s", 499)  # as if its end had been read
-    assert [(path, content) for path, _, content in engine.walk() if path.name] == [
-        (EntryPath(b"", b"b"), b"bytes" * 100)
-    ]
-    world.drop_everything()
 
 
 async def test_nothing_is_remembered_of_files_that_are_gone(world: World) -> None:

@@ -22,6 +22,7 @@ from vaultairefs.flush.flusher import Flusher
 from vaultairefs.ledger import Ledger
 from vaultairefs.model import changes
 from vaultairefs.model.changes import NO_INO
+from vaultairefs.model.errors import AlreadyExists, IsAContainer, NotAContainer
 from vaultairefs.model.values import ROOT, Attributes, EntryKey, Ino, Kind
 from vaultairefs.namespace import Inode
 
@@ -37,20 +38,35 @@ def is_crash(error: BaseException) -> bool:
     return isinstance(error, Crash)
 
 
+NATIVE = Capabilities(moves=True, links=True, container_times_disturbed=True, inline_bytes_max=64, chunk_bytes=40)
+PLAIN = Capabilities(names_checked=False, inline_bytes_max=64, chunk_bytes=40)
+"""What an object store with plain keys can do: no moves, no links, and containers that come with their entries."""
+
+
 class Interfering(MemoryEngine):
-    """Calls ``before`` and ``after`` around the work of every verb."""
+    """Calls ``before`` and ``after`` around the work of every verb.
+
+    ``collisions``: calls that put an entry where one of the other kind stands; a real store with plain keys would
+    have done it.
+    """
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
         self.before: Callable[[str], None] = lambda verb: None
         self.after: Callable[[str], None] = lambda verb: None
+        self.collisions: list[str] = []
 
     @asynccontextmanager
     async def _call(self, verb: str) -> AsyncIterator[None]:
         self.before(verb)
-        async with super()._call(verb):
-            yield
-            self.after(verb)
+        try:
+            async with super()._call(verb):
+                yield
+                self.after(verb)
+        except (IsAContainer, NotAContainer, AlreadyExists) as error:
+            if verb in ("put", "copy", "commit_upload", "create_container"):
+                self.collisions.append(f"{verb}: {error!r}")
+            raise
 
 
 class World:
@@ -58,10 +74,7 @@ class World:
 
     def __init__(self, directory: Path, engine: Any = None, **options: Any) -> None:
         self.directory = directory
-        small = Capabilities(
-            moves=True, links=True, container_times_disturbed=True, inline_bytes_max=64, chunk_bytes=40
-        )
-        self.engine = engine or Interfering(capabilities=small)
+        self.engine = engine or Interfering(capabilities=NATIVE)
         self.seconds = 1000.0
         self.options = options
         self.contents: dict[Ino, bytes] = {}
@@ -282,7 +295,8 @@ class World:
             parent = namespace.path(key.container)
             path = parent + b"/" + key.name if parent else key.name
             content = self.contents[inode.ino] if inode.kind is Kind.FILE else inode.target
-            found[path] = (inode.ino, inode.attributes(), content)
+            group = inode.ino if self.engine.capabilities.links else path
+            found[path] = (group, inode.attributes(), content)
         return described(found)
 
     def engine_holds(self) -> dict[bytes, Any]:

@@ -37,6 +37,8 @@ TAGS = {
     "BodySynced": 22,
     "StepBegun": 23,
     "StepEnded": 24,
+    "ContainerHandedOver": 25,
+    "ArtifactCopied": 26,
 }
 
 
