@@ -26,9 +26,11 @@ from vaultairefs.engine.s3_account import S3Account
 from vaultairefs.engine.s3_client import S3Client
 from vaultairefs.engine.s3_objects import PAGE_KEYS
 from vaultairefs.engine.s3_options import MAX_REQUESTS, Login, S3Options
+from vaultairefs.engine.s3_policy import Policy
 from vaultairefs.engine.s3_running import Runner
 from vaultairefs.engine.s3_session import Session
 
+POLICY = Policy()
 _NUMBERS = itertools.count(1)
 _FOUND: dict[str, Abilities] = {}
 """What each server's probe found: the same for all its buckets.  Probing itself has its own tests."""
@@ -43,18 +45,14 @@ class Server(NamedTuple):
     secret_key: str = "testsecret"
 
     def client(self) -> Any:
-        """boto3's own client, to look at the store past the engine."""
-        return boto3.client(
-            "s3",
-            endpoint_url=self.endpoint_url,
-            aws_access_key_id=self.access_key,
-            aws_secret_access_key=self.secret_key,
-            region_name="us-east-1",
-        )
+        """boto3's own client, to look at the store past the engine; one for all who ask."""
+        return _client(self)
 
-    def engine(self, bucket: str, base: bytes = b"", *, page_entries: int = PAGE_KEYS) -> S3Engine:
+    def engine(
+        self, bucket: str, base: bytes = b"", *, page_entries: int = PAGE_KEYS, policy: Policy = POLICY
+    ) -> S3Engine:
         """An engine on the bucket, not probed."""
-        client = S3Client(_session(self), bucket, MAX_REQUESTS)
+        client = S3Client(_session(self, policy), bucket, MAX_REQUESTS)
         return S3Engine(client, base, f"s3://{bucket}", Runner(MAX_REQUESTS), page_entries=page_entries)
 
     def account(self) -> S3Account:
@@ -77,15 +75,34 @@ class Server(NamedTuple):
 
 
 @functools.cache
-def _session(server: Server) -> Session:
+def _client(server: Server) -> Any:
+    return boto3.client(
+        "s3",
+        endpoint_url=server.endpoint_url,
+        aws_access_key_id=server.access_key,
+        aws_secret_access_key=server.secret_key,
+        region_name="us-east-1",
+    )
+
+
+@functools.cache
+def _session(server: Server, policy: Policy = POLICY) -> Session:
     login = Login(server.access_key, server.secret_key)
-    return Session(S3Options("", b"", server.endpoint_url, region="us-east-1", login=login, addressing_style="path"))
+    options = S3Options("", b"", server.endpoint_url, region="us-east-1", login=login, addressing_style="path")
+    return Session(options._replace(policy=policy))
 
 
 @asynccontextmanager
 async def opened(server: Server, page_entries: int = PAGE_KEYS) -> AsyncIterator[S3Engine]:
     """An engine on an empty bucket that has found out what the server can do."""
-    engine = server.engine(server.new_bucket(), page_entries=page_entries)
+    async with opened_in(server, server.new_bucket(), page_entries) as engine:
+        yield engine
+
+
+@asynccontextmanager
+async def opened_in(server: Server, bucket: str, page_entries: int = PAGE_KEYS) -> AsyncIterator[S3Engine]:
+    """The same on a bucket that is there."""
+    engine = server.engine(bucket, page_entries=page_entries)
     known = _FOUND.get(server.endpoint_url)
     if known is None:
         await engine.probe()

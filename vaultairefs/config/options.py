@@ -13,10 +13,11 @@ from vaultairefs.model.errors import BadInput
 _OURS: Final = (
     "state tenant sync conflict buffer_size chunk_size flush_workers flush_delay ttl events passthrough "
     "uid gid umask allow_other log_format supervise worker "
-    "endpoint_url region profile passwd_file max_requests addressing_style"
+    "endpoint_url region profile passwd_file max_requests addressing_style "
+    "sse storage_class requester_pays unsigned_payload"
 )
 OURS: Final = frozenset(_OURS.split())
-FLAGS: Final = frozenset({"allow_other"})
+FLAGS: Final = frozenset({"allow_other", "requester_pays", "unsigned_payload"})
 """Those of ours that take no value."""
 
 SWITCHES: Final = frozenset({"supervise"})

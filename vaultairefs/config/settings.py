@@ -16,7 +16,11 @@ from vaultairefs.config import environment, options, units
 from vaultairefs.model.errors import BadInput
 
 MIB: Final = 1 << 20
-ENGINE_OPTIONS: Final = ("endpoint_url", "region", "profile", "passwd_file", "max_requests", "addressing_style")
+_ENGINE_OPTIONS: Final = (
+    "endpoint_url region profile passwd_file max_requests addressing_style sse storage_class requester_pays "
+    "unsigned_payload"
+)
+ENGINE_OPTIONS: Final = tuple(_ENGINE_OPTIONS.split())
 
 
 def _size(value: Any) -> Any:
@@ -82,12 +86,16 @@ class MountSettings(BaseSettings):
     passwd_file: str | None = None
     max_requests: str | None = None
     addressing_style: str | None = None
+    sse: str | None = None
+    storage_class: str | None = None
+    requester_pays: Flag = False
+    unsigned_payload: Flag = False
 
     @property
     def engine_options(self) -> dict[str, str]:
-        """Those that are the engine's own, as given; it judges them."""
+        """Those that are the engine's own, as given; it judges them.  A flag that is set has no text."""
         given = {name: getattr(self, name) for name in ENGINE_OPTIONS}
-        return {name: value for name, value in given.items() if value is not None}
+        return {name: "" if value is True else value for name, value in given.items() if value not in (None, False)}
 
     @property
     def read_only(self) -> bool:

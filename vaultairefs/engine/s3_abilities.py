@@ -10,6 +10,8 @@ class Abilities(msgspec.Struct, frozen=True):
     """``dir/`` and ``dir`` are two objects.  (rclone serve s3 would overwrite the file with the marker.)"""
     copied_metadata: bool = True
     """CopyObject gives the copy exactly the metadata that it is sent."""
+    digests: bool = False
+    """The ETag of an object in one part is the MD5 of its bytes (not so with other keys than the store's own)."""
     put_absent: bool = False
     """PUT If-None-Match: * is refused where something is."""
     put_version: bool = False
@@ -34,6 +36,8 @@ class Abilities(msgspec.Struct, frozen=True):
     copy_absent: bool = False
     copy_version: bool = False
     """CopyObject heeds conditions on its target."""
+    part_copy_works: bool = False
+    """UploadPartCopy copies what it is asked for, whatever it makes of a pin."""
     part_copy: bool = False
     """UploadPartCopy works and refuses a stale x-amz-copy-source-if-match."""
     key_bytes_max: int = 0

@@ -55,6 +55,8 @@ class Request(NamedTuple):
     body: bytes | FileRange = b""
     sink: Sink | None = None
     repeatable: bool = True
+    plain: bool = False
+    """What is read or copied was stored without the customer's key that the policy names."""
 
 
 class S3Client:
@@ -74,6 +76,7 @@ class S3Client:
         self.requests: Counter[str] = Counter() if requests is None else requests
         """How many requests went out, by operation."""
         self._sleep = sleep
+        self.policy = session.policy
         self._signer = session.signer()
         self._site = session.bucket(bucket) if bucket else session.service()
         self._pool = Pool(self._site.origin, connections_max)
@@ -84,8 +87,9 @@ class S3Client:
         return S3Client(self.session, bucket, self._connections_max, requests=self.requests, sleep=self._sleep)
 
     @property
-    def is_tls(self) -> bool:
-        return self._site.is_tls
+    def signs_bodies(self) -> bool:
+        """Whether the signature covers what is sent: under TLS nobody can change it on its way."""
+        return not (self._site.is_tls or self.policy.unsigned_payload)
 
     def send(self, request: Request) -> Reply:
         """The answer to a request, which is a success; ``Refused``, ``Lost`` or ``Unsent`` else."""
@@ -106,6 +110,9 @@ class S3Client:
                 if refusal.is_stale_credential and not renewed and not is_last:
                     renewed = True
                     self._signer = self.session.renewed_signer()
+                    continue
+                if refusal.status == 400 and not request.plain and self.policy.may_be_plain(request.operation):
+                    request = request._replace(plain=True)
                     continue
                 if is_last or not request.repeatable or not refusal.is_for_now:
                     raise
@@ -141,7 +148,8 @@ class S3Client:
         query = "&".join(sorted(f"{name}={urllib.parse.quote(value, safe='~')}" for name, value in request.query))
         body = request.body
         length = len(body) if isinstance(body, bytes) else body.length
-        headers = {"host": site.host, **request.headers}
+        dressed = self.policy.dressed(request.operation, request.headers, plain=request.plain)
+        headers = {"host": site.host, **dressed}
         path = site.path + tail or "/"
         signed = self._signer.sign(request.method, path, query, headers, self._payload_sha256(body))
         target = (site.root + tail or "/") + (f"?{query}" if query else "")
@@ -157,8 +165,7 @@ class S3Client:
         return reply
 
     def _payload_sha256(self, body: bytes | FileRange) -> str:
-        """Under TLS nobody can change the body on its way; else the server must be able to tell."""
-        if self._site.is_tls:
+        if not self.signs_bodies:
             return UNSIGNED
         if isinstance(body, bytes):
             return hashlib.sha256(body).hexdigest() if body else EMPTY_SHA256

@@ -12,8 +12,9 @@ from typing import Final
 
 from vaultairefs.engine.s3_checksums import checksum_headers
 from vaultairefs.engine.s3_client import FileRange, Request
+from vaultairefs.engine.s3_keeping import ACCESS, access_headers, tagging_header
 from vaultairefs.engine.s3_multipart import S3Multipart
-from vaultairefs.engine.s3_objects import Head, document, etag_in
+from vaultairefs.engine.s3_objects import META, Head, document, etag_in
 from vaultairefs.engine.s3_store import COPY_BYTES_MAX, PARTS_MAX, S3Store, is_ours
 from vaultairefs.model.errors import Conflict, NotSupported
 from vaultairefs.model.values import ANY, Version
@@ -40,28 +41,40 @@ class S3Copying:
         token: str,
     ) -> Version:
         """Copy ``source``, as ``head`` describes it, to ``target`` with ``headers`` in place of its own."""
-        store = self._store
+        store, abilities = self._store, self._store.abilities
+        if not abilities.copied_metadata and head.size <= COPY_BYTES_MAX:
+            return self._send_again(source, head, target, headers, expected=expected, token=token)
+        access = access_headers(store.client, source, head)
+        headers = {**headers, **access, **({META + ACCESS: "1"} if access else {})}
         if head.size > COPY_BYTES_MAX:
             return self._copy_by_parts(source, head, target, headers, expected=expected, token=token)
-        abilities = store.abilities
-        if not abilities.copied_metadata:
-            return self._send_again(source, head, target, headers, expected=expected, token=token)
         heeded = store.heeds(expected, absent=abilities.copy_absent, version=abilities.copy_version)
         sent = {**headers, "x-amz-copy-source": self._source(source), "x-amz-metadata-directive": "REPLACE"}
         if abilities.copy_source:
             sent[abilities.copy_source] = head.etag if abilities.copy_source != PIN else f'"{head.etag}"'
         if heeded:
             sent.update(store.conditions(expected))
-        is_repeatable = expected == ANY
+        is_repeatable, is_plain = expected == ANY, store.client.policy.is_plain(head.headers)
 
         def send() -> str:
-            request = Request("copy", "PUT", target, headers=sent, repeatable=is_repeatable)
+            request = Request("copy", "PUT", target, headers=sent, repeatable=is_repeatable, plain=is_plain)
             return document(store.client.send(request), "copy").findtext("ETag", "").strip('"')
 
         version = store.settle(send, target, expected=expected, token=token, heeded=heeded)
-        if not abilities.copy_source and _are_other_bytes(head.etag, version):
+        if not abilities.copy_source and self._is_of_another(source, head, target, version):
             self._take_back(source, target, version, token)
         return version
+
+    def _is_of_another(self, source: bytes, head: Head, target: bytes, version: Version) -> bool:
+        """Whether a copy that was not pinned may be of another version than ``head``."""
+        if self._store.abilities.digests:
+            return _are_other_bytes(head.etag, version)
+        return source != target and self._has_changed(source, head)
+
+    def _has_changed(self, source: bytes, head: Head) -> bool:
+        """Whether what was copied without a pin may be of two versions: one that is still there was there all along."""
+        now = self._store.objects.head(source)
+        return now is None or _moment(now) != _moment(head)
 
     def _send_again(
         self, source: bytes, head: Head, target: bytes, headers: Mapping[str, str], *, expected: Version, token: str
@@ -79,7 +92,7 @@ class S3Copying:
             body = FileRange(file.fileno(), 0, head.size)
             abilities = store.abilities
             heeded = store.heeds(expected, absent=abilities.put_absent, version=abilities.put_version)
-            sent = {**headers, **checksum_headers(abilities.checksum, body)}
+            sent = {**headers, **checksum_headers(abilities.checksum, body), **self._tags(source, head)}
             if heeded:
                 sent.update(store.conditions(expected))
             return store.settle(
@@ -90,10 +103,10 @@ class S3Copying:
         self, source: bytes, head: Head, target: bytes, headers: Mapping[str, str], *, expected: Version, token: str
     ) -> Version:
         store, multipart = self._store, self._multipart
-        if not store.abilities.part_copy:
-            raise NotSupported("this store cannot copy more than 5 GiB of one version")
+        if not store.abilities.part_copy_works:
+            raise NotSupported("this store cannot copy more than 5 GiB")
         part_bytes = max(_PART_BYTES, -(-head.size // PARTS_MAX))
-        upload_id = multipart.begin(target, headers)
+        upload_id = multipart.begin(target, {**headers, **self._tags(source, head)})
         try:
             etags = []
             for number, start in enumerate(range(0, head.size, part_bytes)):
@@ -103,7 +116,10 @@ class S3Copying:
                     "x-amz-copy-source-range": f"bytes={start}-{end - 1}",
                     PIN: f'"{head.etag}"',
                 }
-                etags.append(multipart.copy_part(target, upload_id, number, pinned))
+                is_plain = store.client.policy.is_plain(head.headers)
+                etags.append(multipart.copy_part(target, upload_id, number, pinned, plain=is_plain))
+            if not store.abilities.part_copy and self._has_changed(source, head):
+                raise Conflict("the source changed while it was copied")
             abilities = store.abilities
             heeded = store.heeds(expected, absent=abilities.commit_absent, version=abilities.commit_version)
             conditions = store.conditions(expected) if heeded else {}
@@ -117,6 +133,9 @@ class S3Copying:
             multipart.abort(target, upload_id)
             raise
 
+    def _tags(self, source: bytes, head: Head) -> dict[str, str]:
+        return tagging_header(self._store.client, source, head)
+
     def _source(self, key: bytes) -> str:
         return urllib.parse.quote(f"/{self._store.client.bucket}/") + urllib.parse.quote(key, safe="/~")
 
@@ -126,6 +145,10 @@ class S3Copying:
             if found is not None and found.etag == version and is_ours(found, token):
                 self._store.objects.delete(target)
         raise Conflict("the source changed while it was copied")
+
+
+def _moment(head: Head) -> tuple[str, str]:
+    return head.etag, head.headers.get("last-modified", "")
 
 
 def _are_other_bytes(source_etag: str, copied_etag: str) -> bool:

@@ -41,6 +41,7 @@ _KEPT_HEADERS: Final[tuple[str, ...]] = (
     "expires",
     "x-amz-server-side-encryption",
     "x-amz-server-side-encryption-aws-kms-key-id",
+    "x-amz-server-side-encryption-bucket-key-enabled",
     "x-amz-storage-class",
     "x-amz-website-redirect-location",
 )

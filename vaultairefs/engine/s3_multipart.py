@@ -39,8 +39,11 @@ class S3Multipart:
         request = Request("put-part", "PUT", key, query=_part(upload_id, number), headers=headers, body=body)
         return etag_of(self._client.send(request))
 
-    def copy_part(self, key: bytes, upload_id: str, number: int, headers: Mapping[str, str]) -> str:
-        request = Request("copy-part", "PUT", key, query=_part(upload_id, number), headers=headers)
+    def copy_part(
+        self, key: bytes, upload_id: str, number: int, headers: Mapping[str, str], *, plain: bool = False
+    ) -> str:
+        """``plain`` is as for ``Request``, of the source.  Returns the part's ETag."""
+        request = Request("copy-part", "PUT", key, query=_part(upload_id, number), headers=headers, plain=plain)
         return document(self._client.send(request), "copy-part").findtext("ETag", "").strip('"')
 
     def commit(self, key: bytes, upload_id: str, etags: Sequence[str], conditions: Mapping[str, str]) -> str:

@@ -1,8 +1,10 @@
 """What ``s3://bucket/prefix`` and its options mean.
 
-Promise: pure but for reading ``passwd_file``; whatever is wrong is a ``BadInput`` in one sentence.
+Promise: pure but for reading the files of ``passwd_file`` and ``sse``; whatever is wrong is a ``BadInput`` in one
+sentence.
 """
 
+import base64
 import os
 import re
 import stat
@@ -11,6 +13,7 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from vaultairefs.engine.s3_keys import BASE_BYTES_MAX
+from vaultairefs.engine.s3_policy import KMS, Policy
 from vaultairefs.engine.tenancy import namespace_name
 from vaultairefs.model.errors import BadInput
 
@@ -18,7 +21,14 @@ MAX_REQUESTS: Final = 64
 _BUCKET: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{1,254}")
 _SPEC: Final = re.compile(r"s3://([^/?#]*)(?:/(.*))?", re.IGNORECASE | re.DOTALL)
 _STYLES: Final = frozenset({"auto", "path", "virtual"})
-OPTIONS: Final = frozenset({"endpoint_url", "region", "profile", "passwd_file", "max_requests", "addressing_style"})
+_OPTIONS: Final = (
+    "endpoint_url region profile passwd_file max_requests addressing_style sse storage_class requester_pays "
+    "unsigned_payload"
+)
+OPTIONS: Final = frozenset(_OPTIONS.split())
+_CLASS: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
+_KEY_BYTES: Final = 32
+_FILE_BYTES_MAX: Final = 1 << 20
 
 
 class Login(NamedTuple):
@@ -39,6 +49,7 @@ class S3Options(NamedTuple):
     login: Login | None = None
     max_requests: int = MAX_REQUESTS
     addressing_style: str | None = None
+    policy: Policy = Policy()
 
 
 def parse(spec: str, tenant: str | None, options: Mapping[str, str]) -> S3Options:
@@ -63,7 +74,40 @@ def parse(spec: str, tenant: str | None, options: Mapping[str, str]) -> S3Option
         login=read_passwd_file(passwd_file, bucket) if passwd_file is not None else None,
         max_requests=_count(options.get("max_requests", str(MAX_REQUESTS))),
         addressing_style=style,
+        policy=_policy(options),
     )
+
+
+def _policy(options: Mapping[str, str]) -> Policy:
+    sse, storage_class = options.get("sse", ""), options.get("storage_class", "")
+    encryption = kms_key = ""
+    customer_key = b""
+    if sse == "AES256" or sse == KMS:
+        encryption = sse
+    elif sse.startswith(KMS + ":"):
+        encryption, kms_key = KMS, sse.removeprefix(KMS + ":")
+    elif sse.startswith("/"):
+        customer_key = _read_customer_key(sse)
+    elif sse:
+        raise BadInput(f"option sse={sse}: must be AES256, {KMS}, {KMS}:KEY-ID or /the/file/of/a/key")
+    if storage_class and not _CLASS.fullmatch(storage_class):
+        raise BadInput(f"option storage_class={storage_class}: must be a name such as STANDARD_IA")
+    return Policy(
+        encryption, kms_key, customer_key, storage_class, "requester_pays" in options, "unsigned_payload" in options
+    )
+
+
+def _read_customer_key(path: str) -> bytes:
+    """32 bytes, as they are or in Base64; refused when group or others may read them."""
+    text = _read_private(f"option sse={path}", path)
+    if len(text) != _KEY_BYTES:
+        try:
+            text = base64.b64decode(text.strip(), validate=True)
+        except ValueError:
+            text = b""
+    if len(text) != _KEY_BYTES:
+        raise BadInput(f"option sse={path}: the file must hold {_KEY_BYTES} bytes, as they are or in Base64")
+    return text
 
 
 def _place(spec: str, tenant: str | None) -> tuple[str, bytes]:
@@ -100,17 +144,13 @@ def read_passwd_file(path: str, bucket: str) -> Login:
 
     Refused when group or others may read it.
     """
+    option = f"option passwd_file={path}"
     try:
-        with Path(path).open(encoding="utf-8") as file:
-            mode = os.fstat(file.fileno()).st_mode
-            lines = [line.strip() for line in file]
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is no text"
-        raise BadInput(f"option passwd_file={path}: {reason}") from error
-    if mode & (stat.S_IRWXG | stat.S_IRWXO):
-        raise BadInput(f"option passwd_file={path}: others than its owner may read it; make it mode 0600")
+        lines = _read_private(option, path).decode().splitlines()
+    except UnicodeDecodeError as error:
+        raise BadInput(f"{option}: it is no text") from error
     general = None
-    for line in lines:
+    for line in map(str.strip, lines):
         words = line.split(":")
         if not line or line.startswith("#"):
             continue
@@ -121,3 +161,16 @@ def read_passwd_file(path: str, bucket: str) -> Login:
     if general is None:
         raise BadInput(f"option passwd_file={path}: it holds no ACCESS:SECRET that applies here")
     return general
+
+
+def _read_private(option: str, path: str) -> bytes:
+    """A short file that only its owner may read."""
+    try:
+        with Path(path).open("rb") as file:
+            mode = os.fstat(file.fileno()).st_mode
+            text = file.read(_FILE_BYTES_MAX)
+    except OSError as error:
+        raise BadInput(f"{option}: {error.strerror}") from error
+    if mode & (stat.S_IRWXG | stat.S_IRWXO):
+        raise BadInput(f"{option}: others than its owner may read it; make it mode 0600")
+    return text

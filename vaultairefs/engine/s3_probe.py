@@ -5,6 +5,7 @@ refused a request that broke it *and* took one that kept it.  Blocking.
 """
 
 import base64
+import hashlib
 import secrets
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -38,6 +39,11 @@ class _Deletes(NamedTuple):
     bulk_version: bool
 
 
+class _Parts(NamedTuple):
+    works: bool
+    pinned: bool
+
+
 class S3Probe:
     """One look at one store."""
 
@@ -57,8 +63,9 @@ class S3Probe:
             one = self._key("one")
             etag = self._objects.put(one, b"one", {}, repeatable=True)
             bare = not self._puts(one, {"if-match": f'"{etag}"'}) and self._puts(one, {"if-match": etag})
-            copies, deletes = self._copies(one, etag), self._deletes()
+            copies, deletes, parts = self._copies(one, etag), self._deletes(), self._copies_parts(one, etag)
             return Abilities(
+                digests=etag == hashlib.md5(b"one", usedforsecurity=False).hexdigest(),
                 markers=self._has_markers(),
                 copied_metadata=copies.metadata,
                 put_absent=self._wants_a_free_name(self._puts),
@@ -74,7 +81,8 @@ class S3Probe:
                 copy_source=copies.source,
                 copy_absent=copies.absent,
                 copy_version=copies.version,
-                part_copy=self._copies_parts(one),
+                part_copy_works=parts.works,
+                part_copy=parts.pinned,
                 key_bytes_max=self._longest_key(),
                 checksum=self._checksum(),
             )
@@ -139,18 +147,24 @@ class S3Probe:
         bulk = self._tried(lambda: self._objects.delete_many([(two, "")])) and self._etag(two) == ""
         return _Deletes(single, bulk, bulk and version)
 
-    def _copies_parts(self, source: bytes) -> bool:
+    def _copies_parts(self, source: bytes, etag: str) -> _Parts:
         key = self._key("parts")
-        where = {"x-amz-copy-source": f"/{self._bucket}/{source.decode()}", "x-amz-copy-source-range": "bytes=0-2"}
+        where = {"x-amz-copy-source": f"/{self._bucket}/{source.decode()}", "x-amz-copy-source-range": "bytes=0-1"}
+        told: list[str] = []
         try:
-            upload_id, etag = self._begin(key), self._etag(source)
+            upload_id = self._begin(key)
         except (Refused, Lost, Unsent):
-            return False
+            return _Parts(False, False)
 
         def copied(pin: str) -> bool:
-            return self._tried(lambda: self._multipart.copy_part(key, upload_id, 0, {**where, PIN: f'"{pin}"'}))
+            headers = {**where, PIN: f'"{pin}"'}
+            return self._tried(lambda: told.append(self._multipart.copy_part(key, upload_id, 0, headers)))
 
-        return not copied(_STALE) and copied(etag)
+        refuses_stale = not copied(_STALE)
+        works = copied(etag) and self._tried(lambda: self._multipart.commit(key, upload_id, told[-1:], {}))
+        head = self._objects.head(key) if works else None
+        works = head is not None and head.size == 2
+        return _Parts(works, works and refuses_stale)
 
     def _longest_key(self) -> int:
         """Tried: what AWS takes, what Ceph takes, what our layout needs."""

@@ -16,6 +16,7 @@ from botocore.utils import get_environ_proxies
 
 from vaultairefs.engine.s3_http import Origin
 from vaultairefs.engine.s3_options import S3Options
+from vaultairefs.engine.s3_policy import Policy
 from vaultairefs.engine.s3_signing import Signer
 from vaultairefs.model.errors import BadInput
 
@@ -54,6 +55,10 @@ class Session:
         if self.region == "aws-global":
             self.region = "us-east-1"
         self.endpoint = str(self._client.meta.endpoint_url)
+
+    @property
+    def policy(self) -> Policy:
+        return self._options.policy
 
     def signer(self) -> Signer:
         return Signer(self.credentials, self.region)

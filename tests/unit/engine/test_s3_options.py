@@ -1,5 +1,6 @@
 """``s3://`` SPECs and their options: understood, or refused in one sentence."""
 
+import base64
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,7 @@ from vaultairefs.engine.registry import open_engine
 from vaultairefs.engine.s3 import S3Engine
 from vaultairefs.engine.s3_account import S3Account
 from vaultairefs.engine.s3_options import Login, parse
+from vaultairefs.engine.s3_policy import Policy
 from vaultairefs.model.errors import BadInput
 
 ENVIRONMENT = {
@@ -58,6 +60,9 @@ def test_a_spec_names_bucket_and_prefix(spec: str, tenant: str | None, bucket: s
         ("s3://bucket", None, {"buckets": "3"}),
         ("s3://bucket", None, {"passwd_file": "/no/such/file"}),
         ("s3://bucket", None, {"profile": "no-such-profile"}),
+        ("s3://bucket", None, {"sse": "rot13"}),
+        ("s3://bucket", None, {"sse": "/no/such/key"}),
+        ("s3://bucket", None, {"storage_class": "no class: at all"}),
     ],
 )
 def test_what_cannot_be_is_one_sentence(spec: str, tenant: str | None, options: dict[str, str]) -> None:
@@ -110,6 +115,40 @@ def test_a_passwd_file_that_others_read_or_that_says_nothing_is_refused(tmp_path
     file.chmod(mode)
     with pytest.raises(BadInput, match="passwd_file"):
         parse("s3://bucket", None, {"passwd_file": str(file)})
+
+
+@pytest.mark.parametrize(
+    ("options", "policy"),
+    [
+        ({}, Policy()),
+        ({"sse": "AES256", "storage_class": "STANDARD_IA"}, Policy("AES256", storage_class="STANDARD_IA")),
+        ({"sse": "aws:kms"}, Policy("aws:kms")),
+        ({"sse": "aws:kms:arn:aws:kms:eu-west-1:1:key/a"}, Policy("aws:kms", "arn:aws:kms:eu-west-1:1:key/a")),
+        ({"requester_pays": "", "unsigned_payload": ""}, Policy(requester_pays=True, unsigned_payload=True)),
+    ],
+)
+def test_how_objects_are_stored_and_who_pays_is_said_by_options(options: dict[str, str], policy: Policy) -> None:
+    assert parse("s3://bucket", None, options).policy == policy
+
+
+@pytest.mark.parametrize("text", [bytes(range(32)), base64.b64encode(bytes(range(32))) + b"\n"])
+def test_a_customers_key_is_read_from_a_private_file(tmp_path: Path, text: bytes) -> None:
+    file = tmp_path / "key"
+    file.touch(mode=0o600)
+    file.write_bytes(text)
+    assert parse("s3://bucket", None, {"sse": str(file)}).policy == Policy(customer_key=bytes(range(32)))
+    file.chmod(0o640)
+    with pytest.raises(BadInput, match="0600"):
+        parse("s3://bucket", None, {"sse": str(file)})
+
+
+@pytest.mark.parametrize("text", [b"", b"short", bytes(33), base64.b64encode(bytes(31))])
+def test_a_customers_key_of_another_length_is_refused(tmp_path: Path, text: bytes) -> None:
+    file = tmp_path / "key"
+    file.touch(mode=0o600)
+    file.write_bytes(text)
+    with pytest.raises(BadInput, match="32 bytes"):
+        parse("s3://bucket", None, {"sse": str(file)})
 
 
 async def test_addressing_follows_boto3() -> None:
