@@ -8,7 +8,7 @@ FORMAT_VERSION: Final = 1
 """Raised with every new field, so that an older program refuses instead of dropping meaning."""
 
 
-class EventRecord(msgspec.Struct, frozen=True, array_like=True):
+class EventRecord(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """What one operation was, who asked for it, and how it ended.
 
     ``sequence`` is dense from 1 in one state directory; ``time_ns`` is the start in nanoseconds since 1970;

@@ -26,6 +26,9 @@ _REPLACED: Final = "_wait_fuse_readable"
 BUDGET: Final = 64
 """Requests between two scheduler passes: at 20-100 µs each, other tasks wait a few ms at worst."""
 
+TURN_NS: Final = 5_000_000
+"""And no longer than this, where requests take longer (listings of huge containers)."""
+
 SPIN_NS: Final = 30_000
 """A client that works synchronously comes back within about 30 µs; longer spins only burn its core."""
 
@@ -53,6 +56,7 @@ class RequestWait:
         self._poll: Callable[[int], list[tuple[int, int]]] = poll.poll
         self._budget_full = budget
         self._budget = budget
+        self._turn_ends = time.perf_counter_ns() + TURN_NS
         self._spin_ns = spin_ns
         self._credit = 0
         self._asleep = False
@@ -62,12 +66,15 @@ class RequestWait:
     async def __call__(self) -> bool:
         """True when a request can be read now, False when the session is over."""
         while not self._closed:
-            if self._budget > 0 and (self._is_ready() or (self._credit > 0 and self._spin())):
+            if self._may_go_on() and (self._is_ready() or (self._credit > 0 and self._spin())):
                 self._budget -= 1
                 return True
             if not self._closed:
                 await self._sleep()
         return False
+
+    def _may_go_on(self) -> bool:
+        return self._budget > 0 and time.perf_counter_ns() < self._turn_ends
 
     def close(self) -> None:
         """End the wait of every task, now and later."""
@@ -94,7 +101,6 @@ class RequestWait:
         return False
 
     async def _sleep(self) -> None:
-        self._budget = self._budget_full
         if self._asleep:
             await self._parked.park()
             return
@@ -106,6 +112,7 @@ class RequestWait:
             self.close()
         finally:
             self._asleep = False
+            self._budget, self._turn_ends = self._budget_full, time.perf_counter_ns() + TURN_NS
             # This task may now be kept by its request for long: another one takes over the descriptor.
             self._parked.unpark()
         if time.perf_counter_ns() - begin < _KEEPS_COMING_NS:

@@ -11,7 +11,7 @@ FORMAT_VERSION: Final = 1
 """Raised with every new field or kind of change, so that an older program refuses instead of dropping meaning."""
 
 
-class JournalEntry(msgspec.Struct, frozen=True, array_like=True):
+class JournalEntry(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """A change and the circumstances under which it was made.
 
     ``sequence`` is dense from 1.  ``time_ns`` is nanoseconds since 1970.  ``change`` None makes it a *sync mark*:

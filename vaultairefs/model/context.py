@@ -6,7 +6,7 @@ from typing import Final
 import msgspec
 
 
-class OperationContext(msgspec.Struct, frozen=True):
+class OperationContext(msgspec.Struct, frozen=True, gc=False):
     """The circumstances of one operation.
 
     ``operation_id`` is unique within a mount and grows; ``pid``/``uid``/``gid`` are the caller's (handle

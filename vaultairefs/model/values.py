@@ -59,7 +59,7 @@ def kind_of(st_mode: int) -> Kind:
     return _KINDS[stat.S_IFMT(st_mode)]
 
 
-class Attributes(msgspec.Struct, frozen=True, array_like=True):
+class Attributes(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """Everything about an entry but its name, size and bytes.
 
     ``mode`` holds permission bits only (0..0o7777); times are nanoseconds since 1970 and may be negative;

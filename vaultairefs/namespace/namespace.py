@@ -12,6 +12,8 @@ from vaultairefs.namespace.inode import Inode
 
 _COOKIE: Final = itemgetter(2)
 
+_PATHS_MAX: Final = 1024
+
 
 class Shelf(Protocol):
     """Where inodes are that nobody uses: see ``ledger/shelf.py``."""
@@ -49,7 +51,8 @@ class Namespace:
     """See the package's text.  The root container (inode 1) is there from the start.
 
     ``inodes`` are those in use; ``[]``, ``get`` and ``find`` know the others, too.
-    Invariant: ``nameless`` are exactly the inodes with ``nlink`` 0.
+    Invariants: ``nameless`` are exactly the inodes with ``nlink`` 0; ``paths`` are right, and forgotten whenever a
+    container loses a name.
     """
 
     def __init__(self, root_attributes: Attributes | None = None) -> None:
@@ -60,6 +63,7 @@ class Namespace:
         self.inodes[ROOT] = root
         self.links: dict[str, Ino] = {}
         self.nameless: set[Ino] = set()
+        self.paths: dict[Ino, bytes] = {}
         self.next_ino = ROOT + 1
 
     def get(self, ino: Ino) -> Inode:
@@ -110,15 +114,31 @@ class Namespace:
 
     def path(self, ino: Ino) -> bytes:
         """A live path of the inode (for one with several names, any), ``b""`` for the root; ``Stale`` for orphans."""
+        if ino == ROOT:
+            return b""
+        refs = self.get(ino).refs
+        if not refs:
+            raise Stale(f"inode {ino} has no name any more")
+        above = self.container_path(refs[0].container)
+        return above + b"/" + refs[0].name if above else refs[0].name
+
+    def container_path(self, container: Ino) -> bytes:
+        """``path`` of a container: every event asks for one, so they are remembered."""
+        known = self.paths.get(container)
+        if known is not None:
+            return known
         parts: list[bytes] = []
-        at = ino
+        at = container
         while at != ROOT:
             refs = self.get(at).refs
             if not refs:
-                raise Stale(f"inode {ino} has no name any more")
+                raise Stale(f"inode {at} has no name any more")
             parts.append(refs[0].name)
             at = refs[0].container
-        return b"/".join(reversed(parts))
+        if len(self.paths) >= _PATHS_MAX:
+            self.paths.clear()
+        path = self.paths[container] = b"/".join(reversed(parts))
+        return path
 
     def is_ancestor(self, ancestor: Ino, ino: Ino) -> bool:
         """Whether container ``ancestor`` is ``ino`` or lies above it."""

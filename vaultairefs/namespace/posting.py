@@ -50,18 +50,19 @@ def free_name(parent: Inode, name: bytes) -> None:
     places.leave(parent, name)
 
 
-def drop_ref(parent: Inode, name: bytes, inode: Inode) -> None:
+def drop_ref(tree: "Namespace", parent: Inode, name: bytes, inode: Inode) -> None:
     """Undo ``add_name`` for the inode and its parent's count; the caller sees to the parent's entry."""
     key = (parent.ino, name)
     inode.refs = tuple(ref for ref in inode.refs if ref != key)
     if inode.children is not None:
         parent.subcontainers -= 1
         parent.nlink -= 1
+        tree.paths.clear()
 
 
 def lose_name(tree: "Namespace", parent: Inode, name: bytes, inode: Inode) -> None:
     """``drop_ref`` for good: the link count falls; names that only the engine knows do not keep an inode alive."""
-    drop_ref(parent, name, inode)
+    drop_ref(tree, parent, name, inode)
     inode.nlink = 0 if inode.children is not None or not inode.refs else inode.nlink - 1
     if not inode.nlink:
         tree.nameless.add(inode.ino)
@@ -110,10 +111,10 @@ def _removed(tree: "Namespace", change: changes.EntryRemoved) -> None:
 def _renamed(tree: "Namespace", change: changes.EntryRenamed) -> None:
     inodes = tree.inodes
     old, new, inode = inodes[change.parent], inodes[change.new_parent], inodes[change.ino]
-    drop_ref(old, change.name, inode)
+    drop_ref(tree, old, change.name, inode)
     if change.exchange:
         other = inodes[change.replaced]
-        drop_ref(new, change.new_name, other)
+        drop_ref(tree, new, change.new_name, other)
         add_name(old, change.name, other)
         other.ctime_ns = change.time_ns
     else:
@@ -212,7 +213,7 @@ def _vanished(tree: "Namespace", change: changes.EntryVanished) -> None:
 def _conflicted(tree: "Namespace", change: changes.ArtifactConflicted) -> None:
     parent, inode = tree.inodes[change.container], tree.inodes[change.ino]
     free_name(parent, change.name)
-    drop_ref(parent, change.name, inode)
+    drop_ref(tree, parent, change.name, inode)
     add_name(parent, change.conflict_name, inode)
     inode.ctime_ns = change.time_ns
     _touch(parent, change.time_ns)

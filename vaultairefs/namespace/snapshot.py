@@ -46,6 +46,9 @@ def audit(tree: Namespace) -> list[str]:
             found.setdefault(ino, set()).add(EntryKey(container.ino, name))
     for ino in found.keys() - tree.inodes.keys():
         problems.append(f"inode {ino} is named but unknown")
+    for ino, path in list(tree.paths.items()):
+        if tree.path(ino) != path:
+            problems.append(f"inode {ino} is not at {path!r}")
     if tree.nameless != {inode.ino for inode in tree.inodes.values() if not inode.nlink}:
         problems.append(f"nameless are not {tree.nameless}")
     for inode in tree.inodes.values():

@@ -113,9 +113,12 @@ class Passage:
     def where(self) -> tuple[bytes, bytes]:
         """Container and artifact, as they are called now."""
         if self._parent:
-            return self._door.path(self._parent), self._name
-        container, _, artifact = self._door.path(self.ino).rpartition(b"/")
-        return container, artifact
+            return self._door.container_path(self._parent), self._name
+        inode = self.inode or self._door.ledger.namespace.peek(self.ino)
+        if inode is None or not inode.refs:
+            return b"", b""
+        key = inode.refs[0]
+        return self._door.container_path(key.container), key.name
 
 
 class Door:
@@ -145,10 +148,10 @@ class Door:
         """A call about an inode; ``caller`` is the opener's context where the request itself carries none."""
         return Passage(self, self._context(operation, caller or current()), ino, Ino(0), b"")
 
-    def path(self, ino: Ino) -> bytes:
-        """A live path of the inode, empty for what has none."""
+    def container_path(self, container: Ino) -> bytes:
+        """A live path of the container, empty for what has none."""
         try:
-            return self.ledger.namespace.path(ino)
+            return self.ledger.namespace.container_path(container)
         except Stale:
             return b""
 

@@ -8,6 +8,7 @@ Does not: count kernel lookups of what it shows; the adapter does, for the rows 
 
 import itertools
 from bisect import bisect_right
+from operator import itemgetter
 from typing import Final
 
 from vaultairefs.model.context import OperationContext, current
@@ -22,20 +23,39 @@ from vaultairefs.volume.requests import DirectoryEntry
 ROWS_MAX: Final = 256
 """Rows per call: more than a READDIRPLUS buffer holds, and a call costs the same in a huge container."""
 
+ROWS_MORE: Final = 8
+"""How many rows more than last time are worth making: names differ in length, so a buffer may hold some more."""
+
 SELF_COOKIE: Final = 1
 PARENT_COOKIE: Final = 2
 
 
-class _OpenContainer:
-    """A handle: the listing as it was when the pass began, in cookie order."""
+_COOKIE: Final = itemgetter(2)
 
-    __slots__ = ("caller", "cookies", "ino", "rows")
+
+class _OpenContainer:
+    """A handle: the listing as it was when the pass began, in cookie order.
+
+    ``offered`` and ``wanted`` are the rows of the last call and of the next: a caller whose buffer holds 20 rows
+    is not given 256 each time.
+    """
+
+    __slots__ = ("at", "caller", "ino", "offered", "rows", "wanted")
 
     def __init__(self, ino: Ino, caller: OperationContext) -> None:
         self.ino = ino
         self.caller = caller
         self.rows: list[tuple[bytes, Ino, int]] | None = None
-        self.cookies: list[int] = []
+        self.at = self.offered = 0
+        self.wanted = ROWS_MAX
+
+    def behind(self, offset: int) -> int:
+        """The first row behind ``offset``, which also says how many rows the caller took last time."""
+        first = bisect_right(self.rows or [], offset, key=_COOKIE)
+        taken = first - self.at
+        if 0 < taken <= self.offered:
+            self.wanted = min(ROWS_MAX, (taken if taken < self.offered else 2 * taken) + ROWS_MORE)
+        return first
 
 
 class Listings:
@@ -64,12 +84,12 @@ class Listings:
             if offset == 0 or opened.rows is None:
                 container = await self._core.container(opened.ino)
                 opened.rows = self._core.namespace.entries(opened.ino)
-                opened.cookies = [cookie for _, _, cookie in opened.rows]
             live: list[DirectoryEntry] = []
-            first = bisect_right(opened.cookies, offset)
+            first = opened.behind(offset)
             while first < len(opened.rows) and not live:
-                live = self._live(opened, opened.rows[first : first + ROWS_MAX])
-                first += ROWS_MAX
+                opened.at, opened.offered = first, opened.wanted
+                first += opened.wanted
+                live = self._live(opened, opened.rows[opened.at : first])
             passage.length = len(live)
             return self._dots(container, offset) + live
 

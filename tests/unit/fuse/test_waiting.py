@@ -1,6 +1,7 @@
 """The session's wait: no request is left lying, nobody sleeps through the end, other tasks get their turn."""
 
 import socket
+import time
 from collections.abc import Iterator
 
 import pyfuse3
@@ -8,7 +9,7 @@ import pytest
 import trio
 from trio.testing import assert_checkpoints, assert_no_checkpoints, wait_all_tasks_blocked
 
-from vaultairefs.fuse.waiting import RequestWait, installed
+from vaultairefs.fuse.waiting import TURN_NS, RequestWait, installed
 
 
 @pytest.fixture
@@ -36,6 +37,25 @@ async def test_other_tasks_get_their_turn_after_the_budget(connection: tuple[soc
         for _ in range(3):
             assert await wait()
     with assert_checkpoints():
+        assert await wait()
+
+
+async def test_other_tasks_get_their_turn_when_requests_take_long(
+    connection: tuple[socket.socket, socket.socket], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kernel, daemon = connection
+    kernel.send(b"request")
+    now = 0
+    monkeypatch.setattr(time, "perf_counter_ns", lambda: now)
+    wait = RequestWait(daemon.fileno())
+    with assert_no_checkpoints():
+        assert await wait()
+        now += TURN_NS - 1
+        assert await wait()
+    now += 1
+    with assert_checkpoints():
+        assert await wait()
+    with assert_no_checkpoints():
         assert await wait()
 
 

@@ -8,7 +8,7 @@ from tests.support.rooms import House
 from vaultairefs.model.errors import BadHandle, NotAContainer
 from vaultairefs.model.values import ROOT, Ino
 from vaultairefs.volume import RenameMode
-from vaultairefs.volume.listings import ROWS_MAX
+from vaultairefs.volume.listings import ROWS_MAX, ROWS_MORE
 
 
 async def make(house: House, name: bytes, parent: Ino = ROOT) -> Ino:
@@ -52,6 +52,24 @@ async def test_a_huge_container_is_listed_in_pieces_each_name_once(house: House)
     assert len(first) == ROWS_MAX + 2
     names = await rest(house, handle)
     assert len(names) == len(set(names)) == count + 2
+
+
+@pytest.mark.parametrize("taken", [1, 20, ROWS_MAX])
+async def test_a_caller_is_given_about_as_many_rows_as_it_takes(house: House, taken: int) -> None:
+    count = ROWS_MAX * 3
+    for number in range(count):
+        await make(house, b"%d" % number)
+    handle = await house.volume.listings.opendir(ROOT)
+    names: list[bytes] = []
+    offered, offset = [], 2
+    while rows := await house.volume.listings.readdir(handle, offset):
+        offered.append(len(rows))
+        names += [row.name for row in rows[:taken]]
+        offset = rows[:taken][-1].next_offset
+    assert names == [b"%d" % number for number in range(count)]
+    assert offered[0] == ROWS_MAX
+    assert max(offered[1:-1]) <= min(ROWS_MAX, taken + ROWS_MORE)
+    assert min(offered[:-1]) >= taken
 
 
 async def test_entries_that_stay_are_shown_once_whatever_happens_between_pages(house: House) -> None:
