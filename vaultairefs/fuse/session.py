@@ -19,7 +19,7 @@ import structlog
 import trio
 
 from vaultairefs.disk.mount_table import topmost
-from vaultairefs.fuse import mounting, waiting
+from vaultairefs.fuse import greeting, mounting, waiting
 from vaultairefs.fuse.adapter import Adapter
 from vaultairefs.fuse.mounting import MountOptions
 from vaultairefs.model.errors import BadInput, VaultaireError
@@ -28,6 +28,8 @@ from vaultairefs.volume import Volume
 TASKS_MAX: Final = 128
 """Requests under way at once: each that waits for an engine or for room holds a task.  libfuse gives every task a
 buffer of 1 MiB, which large writes fill where it may not use a pipe (not root)."""
+
+_WANTED: Final = greeting.HANDLE_KILLPRIV_V2 | greeting.EXPLICIT_INVAL_DATA
 
 _log: Final = structlog.get_logger(__name__)
 
@@ -42,7 +44,7 @@ async def serve(
     device = _device(path)
     volume.ledger.witnesses.append(adapter.teller)
     try:
-        with waiting.installed(descriptor):
+        with waiting.installed(descriptor, _WANTED):
             await _answer(adapter, path, descriptor, on_ready)
     finally:
         volume.ledger.witnesses.remove(adapter.teller)

@@ -20,6 +20,8 @@ import pyfuse3
 import structlog
 import trio
 
+from vaultairefs.fuse.greeting import Greeting
+
 _REPLACED: Final = "_wait_fuse_readable"
 """pyfuse3's own wait: a private name, so its absence is expected and harmless."""
 
@@ -120,8 +122,14 @@ class RequestWait:
 
 
 @contextlib.contextmanager
-def installed(descriptor: int) -> Iterator[RequestWait | None]:
-    """Let pyfuse3 wait by a ``RequestWait`` on ``descriptor``; yields None where its own wait must stay."""
+def installed(
+    descriptor: int, wanted: int = 0, on_greeted: Callable[[int], None] = lambda granted: None
+) -> Iterator[RequestWait | None]:
+    """Let pyfuse3 wait by a ``RequestWait`` on ``descriptor``; yields None where its own wait must stay.
+
+    ``wanted`` are flags to ask the kernel for; ``on_greeted`` is told which of them it grants (see ``greeting.py``),
+    and never called where pyfuse3's own wait stays.
+    """
     original: Callable[[], Awaitable[bool]] | None = getattr(pyfuse3, _REPLACED, None)
     if not callable(original):
         _log.info("this pyfuse3 waits in its own way: small operations cost more", missing=_REPLACED)
@@ -129,9 +137,16 @@ def installed(descriptor: int) -> Iterator[RequestWait | None]:
         return
     wait = RequestWait(descriptor)
     module: Any = pyfuse3
-    setattr(module, _REPLACED, wait)
+
+    def greeted(granted: int) -> None:
+        setattr(module, _REPLACED, wait)
+        on_greeted(granted)
+
+    greeting = Greeting(descriptor, wanted, wait, greeted)
+    setattr(module, _REPLACED, greeting)
     try:
         yield wait
     finally:
+        greeting.close()
         setattr(module, _REPLACED, original)
         wait.close()

@@ -137,7 +137,7 @@ async def test_a_spin_that_finds_nothing_gives_the_thread_back(
 async def test_pyfuse3_waits_our_way_while_installed(connection: tuple[socket.socket, socket.socket]) -> None:
     original = pyfuse3._wait_fuse_readable  # type: ignore[attr-defined]
     with installed(connection[1].fileno()) as wait:
-        assert pyfuse3._wait_fuse_readable is wait  # type: ignore[attr-defined]
+        assert pyfuse3._wait_fuse_readable is not original  # type: ignore[attr-defined]
     assert pyfuse3._wait_fuse_readable is original  # type: ignore[attr-defined]
     assert wait is not None
     assert not await wait()
