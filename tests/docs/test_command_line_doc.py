@@ -4,6 +4,7 @@ import ast
 import re
 from pathlib import Path
 
+from vaultairefs.cli.application import application
 from vaultairefs.config import options, settings
 
 ROOT = Path(__file__).parents[2]
@@ -39,3 +40,9 @@ def test_every_field_of_status_is_documented_and_no_other() -> None:
     fields = {key.value for key in given.keys if isinstance(key, ast.Constant)}
     documented = {name for row in rows_of("status --json") for name in re.findall(r"`([a-z_]+)`", row[0])}
     assert documented == fields
+
+
+def test_every_verb_is_documented_and_no_other() -> None:
+    commands = {command.name or command.callback.__name__ for command in application.registered_commands}  # type: ignore[union-attr]
+    documented = set(re.findall(r"^\| `vaultairefs ([a-z]+)", TEXT, re.MULTILINE))
+    assert documented == commands | {"events"}

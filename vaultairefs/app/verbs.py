@@ -1,4 +1,4 @@
-"""What the control socket answers: ``status``, ``drain``, ``flush``, ``unmount``.
+"""What the control socket answers: ``status``, ``drain``, ``flush``, ``unmount``, and ``operator_verbs.py``.
 
 Every reply that tells of work carries ``dirty_artifacts`` and ``dirty_bytes``: what is left.
 """
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 import trio
 
-from vaultairefs.app import status
+from vaultairefs.app import operator_verbs, status
 from vaultairefs.control.protocol import Message
 from vaultairefs.control.server import Send, Verb
 from vaultairefs.model.errors import BadInput, Withheld
@@ -31,6 +31,7 @@ def verbs_of(life: "Life") -> Mapping[str, Verb]:
         "drain": partial(_drain, life),
         "flush": partial(_flush, life),
         "unmount": partial(_unmount, life),
+        **operator_verbs.verbs_of(life),
     }
 
 

@@ -157,6 +157,11 @@ class Bodies(OpenBodies):
         return self._used
 
     @property
+    def leaving_bytes(self) -> int:
+        """Disk taken by files that go when the records that freed them are durable."""
+        return sum(dead.allocated for dead in self.graveyard)
+
+    @property
     def dirty_bytes(self) -> int:
         """Bytes the engine does not have."""
         return sum(body.dirty.total() for body in self._bodies.values() if body.unflushed)

@@ -99,6 +99,60 @@ def flush(
 
 
 @application.command()
+def check(
+    directory: Annotated[Path, typer.Argument(metavar="DIR", help="A mounted volume.")],
+    deep: Annotated[bool, typer.Option("--deep", help="Also compare local copies with the engine's bytes.")] = False,
+    repair: Annotated[bool, typer.Option("--repair", help="Take over what the engine says of clean entries.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """Compare what a volume believes with what the engine holds; exit status 4 when they differ."""
+    from vaultairefs.cli.checking import check_volume
+
+    check_volume(directory, deep=deep, repair=repair, as_json=as_json)
+
+
+@application.command()
+def recover(
+    directory: Annotated[Path | None, typer.Argument(metavar="[DIR]", help="A mounted volume.")] = None,
+    state: Annotated[
+        Path | None, typer.Option("--state", metavar="DIR", help="A state directory, mounted or not.")
+    ] = None,
+    export_to: Annotated[
+        Path | None, typer.Option("--export", metavar="TO", help="Copy everything, or what --id says, to a directory.")
+    ] = None,
+    ids: Annotated[list[str] | None, typer.Option("--id", metavar="ID", help="Only this; may be repeated.")] = None,
+    drop: Annotated[
+        list[str] | None, typer.Option("--drop", metavar="ID", help="Delete this for good; may be repeated.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """List what a crash or a failure left, copy it out, or drop it."""
+    from vaultairefs.cli import recovering
+
+    recovering.recover(directory, state, recovering.Wish(ids or [], export_to, drop or [], as_json))
+
+
+@application.command()
+def warm(
+    path: Annotated[Path, typer.Argument(metavar="PATH", help="A file, a directory or a whole mount.")],
+) -> None:
+    """Fetch the bytes at and below PATH, as far as the buffer has room."""
+    from vaultairefs.cli.caching import warm_path
+
+    warm_path(path)
+
+
+@application.command()
+def evict(
+    path: Annotated[Path, typer.Argument(metavar="PATH", help="A file, a directory or a whole mount.")],
+) -> None:
+    """Let go of the local copies at and below PATH that are in the engine."""
+    from vaultairefs.cli.caching import evict_path
+
+    evict_path(path)
+
+
+@application.command()
 def doctor(
     spec: Annotated[str | None, typer.Argument(metavar="[SPEC]", help="Also try this store.")] = None,
     options: Annotated[

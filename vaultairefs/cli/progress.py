@@ -50,3 +50,32 @@ class DrainProgress:
             visible=True,
             left=f"{size_text(int(reply.get('dirty_bytes', 0)))} left" if left else "done",
         )
+
+
+class CountProgress:
+    """A line on a terminal that says how far something is of which nobody knows the end.  Writes to stderr."""
+
+    def __init__(self, label: str) -> None:
+        console = Console(file=sys.stderr)
+        self._progress = Progress(
+            TextColumn(label),
+            TextColumn("{task.description}"),
+            TimeElapsedColumn(),
+            console=console,
+            disable=not console.is_terminal,
+            transient=True,
+        )
+        self._task = self._progress.add_task("", total=None)
+
+    def __enter__(self) -> Self:
+        self._progress.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._progress.stop()
+
+    def show(self, text: str) -> None:
+        """Say how far it is."""
+        self._progress.update(self._task, description=text)

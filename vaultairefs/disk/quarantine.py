@@ -1,6 +1,6 @@
 """Keep what cannot be read or trusted, with a report beside it.
 
-Promise: nothing that comes here is changed or deleted by this program, and nothing here is ever overwritten.
+Promise: nothing that comes here is changed or overwritten, and nothing is deleted but what an operator names.
 """
 
 import os
@@ -13,7 +13,7 @@ import msgspec
 from vaultairefs.disk.copying import copy_range
 from vaultairefs.disk.durable import rename, replace_file, sync_all, sync_directory, unlink
 from vaultairefs.disk.os_errors import translated
-from vaultairefs.model.errors import CrossesVolumes
+from vaultairefs.model.errors import CrossesVolumes, NotFound
 
 _REPORT_SUFFIX: Final = ".reason.json"
 
@@ -59,6 +59,19 @@ class Quarantine:
                 entry.name for entry in os.scandir(self._directory) if not entry.name.endswith(_REPORT_SUFFIX)
             )
             return [self._report(name) for name in names]
+
+    def path(self, name: str) -> Path:
+        """Where the file of a report lies.  ``NotFound`` for a name that no report has."""
+        if not any(report.name == name for report in self.reports()):
+            raise NotFound(f"nothing in quarantine has the name {name}")
+        return self._directory / name
+
+    def drop(self, name: str) -> None:
+        """Durably delete one file and its report, because an operator said so.  ``NotFound``."""
+        path = self.path(name)
+        unlink(path)
+        unlink(self._report_path(name), missing_ok=True)
+        sync_directory(self._directory)
 
     def _report(self, name: str) -> QuarantineReport:
         try:

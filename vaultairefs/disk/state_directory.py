@@ -77,6 +77,26 @@ class StateDirectory:
             raise
         return state
 
+    @classmethod
+    def reopen(cls, path: str | os.PathLike[str]) -> Self:
+        """Like ``open`` for whatever engine the directory belongs to; ``BadInput`` where none is."""
+        directory = Path(path).absolute()
+        if not (directory / _IDENTITY).is_file():
+            raise BadInput(f"{directory} is not a state directory of vaultairefs")
+        with translated("open"):
+            identity = _decode_identity(directory / _IDENTITY, (directory / _IDENTITY).read_bytes())
+        return cls.open(directory, identity.engine)
+
+    @property
+    def engine(self) -> str:
+        """The identity of the engine that the directory belongs to."""
+        return self._identity.engine
+
+    @property
+    def was_clean(self) -> bool:
+        """Whether the last daemon ended as it should: close with that where nothing was changed."""
+        return self._was_clean
+
     @property
     def path(self) -> Path:
         """The directory itself, absolute."""
@@ -116,6 +136,11 @@ class StateDirectory:
     def quarantine(self, name: str, content: bytes | str | os.PathLike[str], reason: str) -> Path:
         """Keep bytes, or move the file at a path, for a human to look at; durable.  See ``Quarantine.keep``."""
         return self._quarantine.keep(name, content, reason)
+
+    @property
+    def kept(self) -> Quarantine:
+        """The quarantine itself."""
+        return self._quarantine
 
     def quarantined(self) -> list[QuarantineReport]:
         """Everything kept so far."""

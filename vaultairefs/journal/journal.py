@@ -85,6 +85,12 @@ class Journal:
         if len(self.damage) > known:
             self._cut(good, "; ".join(self.damage[known:]))
 
+    def peek(self, after: Sequence) -> Iterator[JournalEntry]:
+        """Like ``entries``, and nothing is cut: what is unreadable stays where it is."""
+        for entry, _, _ in self._walk(self._segment_behind(after), after):
+            if entry.sequence > after:
+                yield entry
+
     def truncate_after(self, sequence: Sequence, reason: str) -> None:
         """Keep entries and marks up to ``sequence``; the rest goes to quarantine for ``reason``.  Blocks."""
         start = self._segment_behind(sequence)

@@ -9,7 +9,7 @@ import pytest
 
 from tests.support.small_disk import small_disk
 from vaultairefs.disk.quarantine import Quarantine
-from vaultairefs.model.errors import OutOfSpace
+from vaultairefs.model.errors import NotFound, OutOfSpace
 
 
 @pytest.fixture
@@ -80,3 +80,16 @@ def test_a_file_from_another_filesystem_is_copied_whole_before_it_goes(
     monkeypatch.setattr(os, "rename", refuse)
     assert Quarantine(kept).keep("body", source, "moved").read_bytes() == b"z" * 3_000_000
     assert not source.exists()
+
+
+def test_only_what_is_named_is_dropped_and_its_report_with_it(tmp_path: Path) -> None:
+    quarantine = Quarantine(tmp_path)
+    for name in ("one", "two"):
+        quarantine.keep(name, name.encode(), "a reason")
+    with pytest.raises(NotFound, match="three"):
+        quarantine.drop("three")
+    with pytest.raises(NotFound):
+        quarantine.drop("../outside")
+    quarantine.drop("one")
+    assert [report.name for report in quarantine.reports()] == ["two"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["two", "two.reason.json"]
