@@ -128,11 +128,14 @@ class Desk:
         version: Version = ABSENT,
         token: str = "",
         source: EntryKey = NOWHERE,
+        upload_id: str = "",
     ) -> None:
         """Journal that the engine may change at ``key`` from now on."""
         replaced = self.ledger.backlog.stored(key)
         self.let_stand_alone(replaced.ino if replaced is not None else None)
-        self.ledger.commit(StepBegun(ino, key.container, key.name, verb, version, token, source.container, source.name))
+        self.ledger.commit(
+            StepBegun(ino, key.container, key.name, verb, version, token, source.container, source.name, upload_id)
+        )
 
     def end(self, key: EntryKey) -> None:
         """Journal that nothing is in doubt at ``key`` any more."""

@@ -32,7 +32,8 @@ the engine most of its time need not rest for as long."""
 
 
 _LONGER_MAX: Final = 5
-"""Passes that find nothing to try, because all that is owed waits for its next try, double their rests this often."""
+"""Passes that find nothing to try, because all that is owed waits for its next try or for an answer of the engine,
+double their rests this often; whoever comes to wait, and a worker that has emptied the queue, end a rest at once."""
 
 
 class Flusher:
@@ -235,10 +236,11 @@ class Flusher:
     async def _rest(self) -> None:
         """Wait for a poke or a while; never shorter than the last pass allows, so that others get their turn."""
         longer = 2.0 ** min(self._passes.fruitless, _LONGER_MAX)
+        calmer = 2.0 ** min(max(self._passes.fruitless, self._passes.quiet), _LONGER_MAX)
         least = min(self._passes.last_seconds * _RESTS_PER_PASS, _REST_AFTER_LONG_PASS_SECONDS) * longer
         await trio.sleep(least)
         is_busy = self._passes.has_queue and not self._desk.awaited
-        hurried = min(_REST_SECONDS_MIN * longer, _REST_SECONDS_MAX)
+        hurried = min(_REST_SECONDS_MIN * calmer, _REST_SECONDS_MAX)
         seconds = hurried if self._urgency.hurries and not is_busy else self._rest_seconds
         with trio.move_on_after(max(seconds - least, 0.0)):
             await self._poked.wait()

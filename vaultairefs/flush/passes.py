@@ -40,7 +40,8 @@ _QUEUE_MAX: Final = 2000
 
 
 class Passes:
-    """``last_seconds`` is how long the last pass took; ``fruitless`` in a row tried nothing but what is withheld.
+    """``last_seconds`` is how long the last pass took; ``fruitless`` in a row tried nothing but what is withheld, and
+    ``quiet`` in a row found nothing to do at all.
     Invariant: an item is queued at most once."""
 
     def __init__(self, desk: Desk, urgency: Urgency) -> None:
@@ -56,7 +57,8 @@ class Passes:
         self._arrived = trio.Event()
         self._in_hand: list[Item] = []
         self.last_seconds = 0.0
-        self.fruitless = 0
+        self.fruitless = self.quiet = 0
+        self._arrivals = 0
         self._why_unsynced: type[VaultaireError] | None = None
 
     @property
@@ -83,7 +85,7 @@ class Passes:
         """One pass, none where the ledger refuses every change.  Raises nothing that an engine or a disk can cause."""
         if self._desk.ledger.refusal is not None:
             return
-        started, before = trio.current_time(), self._attempts.hopes
+        started, before, arrived = trio.current_time(), self._attempts.hopes, self._arrivals
         self._removals.more_may_come = self.has_queue or self.is_working
         self._forget_old_failures()
         await self._settle_all()
@@ -95,6 +97,7 @@ class Passes:
         await self._place_names([key for key in names if self._view.live(key) is not None])
         await self._queue_inodes()
         self.last_seconds = trio.current_time() - started
+        self.quiet = self.quiet + 1 if (self._attempts.hopes, self._arrivals) == (before, arrived) else 0
         self.fruitless = self.fruitless + 1 if self._attempts.hopes == before and self._works_in_vain else 0
 
     async def work_once(self) -> None:
@@ -219,6 +222,7 @@ class Passes:
     def _enqueue(self, item: Item) -> None:
         if item not in self._queued:
             self._queued.add(item)
+            self._arrivals += 1
             ino = self._backlog.owed_names.get(item) if isinstance(item, tuple) else item
             (self._queue.appendleft if ino in self._desk.awaited else self._queue.append)(item)
         self._arrived.set()

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from vaultairefs.backlog import StoredRef
-from vaultairefs.engine.interface import EntryInfo
+from vaultairefs.engine.interface import EntryInfo, Upload
 from vaultairefs.flush.conflicts import Conflicts
 from vaultairefs.flush.desk import Desk
 from vaultairefs.flush.rearranging import mtime_token, same_attributes
@@ -121,6 +121,8 @@ class Settler:
         looks_at_source = step.verb in _CARRIERS
         names = [key, source] if looks_at_source else [key]
         with desk.working_on(names, [step.ino]):
+            if step.upload_id:  # first, so that a commit that is still on its way comes too late
+                await desk.engine.abort_upload(Upload(path, step.upload_id))
             target = await desk.look(path)
             if target is None and await self._lost_container(key.container, names):
                 desk.end(key)

@@ -92,6 +92,7 @@ class Uploader:
         desk.sent[step.key] = carried
         desk.begin("put", step.ino, step.key, token=carried.token)
         upload = await desk.engine.begin_upload(path, size, carried.attributes, token=carried.token)
+        desk.begin("put", step.ino, step.key, token=carried.token, upload_id=upload.upload_id)
         try:
             receipts = await self._send_chunks(upload, descriptor, size, check)
             check()
@@ -100,8 +101,8 @@ class Uploader:
             expected = desk.expected(step.key, step.expected)
             version = await desk.engine.commit_upload(upload, receipts, carried.attributes, expected=expected)
         except BaseException as error:
-            await self._abort(upload)
-            if isinstance(error, _Overwritten | _Unwanted):
+            is_aborted = await self._abort(upload)
+            if is_aborted and isinstance(error, _Overwritten | _Unwanted):
                 desk.ledger.commit(StepEnded(*step.key))
             raise
         return carried, version
@@ -137,10 +138,12 @@ class Uploader:
             raise failures[0]
         return receipts
 
-    async def _abort(self, upload: Upload) -> None:
-        """Throw away what was sent; what cannot be thrown away now is the engine's to clean up."""
+    async def _abort(self, upload: Upload) -> bool:
+        """Throw away what was sent; what cannot be thrown away now stays in doubt, and is when that is settled."""
         with trio.CancelScope(shield=True, deadline=trio.current_time() + _ABORT_SECONDS_MAX), suppress(VaultaireError):
             await self._desk.engine.abort_upload(upload)
+            return True
+        return False
 
 
 def _why_short(error: Corrupt, check: Callable[[], None]) -> Exception:

@@ -87,7 +87,8 @@ class StepBegun(msgspec.Struct, frozen=True, array_like=True, tag=23):
     Without this, a file that is removed while its upload runs would come back after a crash: no record says that it is
     ours.  ``version`` is what the name will hold where that is known beforehand (a move or link from ``source``),
     ``token`` what the engine was given else.  A copy has its source's version and a token.  Ends with
-    ``ArtifactFlushed``, ``ArtifactMoved``, ``ArtifactCopied`` or ``StepEnded`` here.
+    ``ArtifactFlushed``, ``ArtifactMoved``, ``ArtifactCopied`` or ``StepEnded`` here.  A put in chunks is begun twice:
+    the second time with ``upload_id``, the engine's word for what must be thrown away if it does not succeed.
     """
 
     ino: Ino
@@ -98,6 +99,7 @@ class StepBegun(msgspec.Struct, frozen=True, array_like=True, tag=23):
     token: str = ""
     source_container: Ino = Ino(0)
     source_name: bytes = b""
+    upload_id: str = ""
 
 
 class StepEnded(msgspec.Struct, frozen=True, array_like=True, tag=24):

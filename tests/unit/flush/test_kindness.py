@@ -53,3 +53,26 @@ async def test_a_journal_that_stays_full_is_told_once(world: World, monkeypatch:
         for _ in range(5):
             await world.flusher._passes.run()
     assert [line["event"] for line in lines] == ["flush_goes_on_without_sync"]
+
+
+async def test_a_drain_hardly_looks_while_the_engine_says_nothing(
+    world: World, mock_clock: trio.testing.MockClock
+) -> None:
+    mock_clock.autojump_threshold = 0.002
+    world.create(ROOT, b"a", b"x")
+    passes = 0
+    run = world.flusher._passes.run
+
+    async def counted() -> None:
+        nonlocal passes
+        passes += 1
+        await run()
+
+    async def say_nothing(verb: str) -> None:
+        if verb == "put":
+            await trio.sleep_forever()
+
+    world.flusher._passes.run = counted  # type: ignore[method-assign]
+    world.engine.on_call = say_nothing
+    await world.flusher.drain(trio.current_time() + 60)
+    assert 10 < passes < 200
