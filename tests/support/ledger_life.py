@@ -269,6 +269,15 @@ def container_is_handed_over(life: Life, random: Random) -> None:
     life.lab.commit(changes.ContainerHandedOver(ino, to, key.container, key.name))
 
 
+def forget_container(life: Life, random: Random) -> None:
+    ledger = life.lab.ledger
+    life.lab.put_away_what_can_be()
+    containers = [inode.ino for inode in ledger.namespace.inodes.values() if inode.children is not None]
+    ino = pick(random, [ino for ino in containers if ledger.may_forget(ino)])
+    if ino is not None:
+        life.lab.commit(changes.ContainerForgotten(ino))
+
+
 def engine_deletes(life: Life, random: Random) -> None:
     """Only what is stored elsewhere as well, or wanted by nobody."""
     owed = life.lab.ledger.backlog.owed_names
@@ -349,6 +358,7 @@ _ALL: Final[tuple[Callable[[Life, Random], Any], ...]] = (
     engine_moves,
     engine_copies,
     container_is_handed_over,
+    forget_container,
     engine_deletes,
     entry_vanishes,
     conflict,

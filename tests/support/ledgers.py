@@ -112,6 +112,11 @@ class Lab:
         shelf.recall_all()
         return problems
 
+    def put_away_what_can_be(self) -> None:
+        """Everything that may go on the shelf goes."""
+        shelf = self.ledger._rooms.shelf
+        shelf.put_away(len(shelf._queue))
+
     def inodes(self) -> list[Inode]:
         """Every inode, in use from now on."""
         self.ledger._rooms.shelf.recall_all()

@@ -34,10 +34,14 @@ from vaultairefs.ledger import Ledger
 from vaultairefs.model.errors import BadInput, TimedOut, Unavailable, VaultaireError
 from vaultairefs.model.values import Ino
 from vaultairefs.volume import SyncLevel, Volume
+from vaultairefs.volume.forgetting import ENTRY_BYTES
 
 _log = structlog.get_logger("vaultairefs.build")
 
 _PROBE_SECONDS_MAX: Final = 60.0
+
+_NAMES_SHARE: Final = 2
+"""Of the memory budget, one part in this many is for names and attributes."""
 
 _IN_DAEMON: Final = frozenset({"file", "memory"})
 """The schemes of engines that work in the daemon itself; all others, those of other packages too, have a worker.
@@ -227,6 +231,7 @@ def _furnish(
         outcome_name=errno_map.errno_name,
         record_io=settings.events == "io",
         read_only=settings.read_only,
+        entries_max=settings.memory // _NAMES_SHARE // ENTRY_BYTES,
     )
     return Rooms(state, engine, worker, requests, ledger, discovery, fetcher, flusher, volume)
 

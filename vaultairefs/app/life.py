@@ -118,6 +118,7 @@ class Life:
             self._stopping = lambda: nursery.start_soon(self.stop)
             control = ControlServer(server.listen(self.rooms.state.path), verbs.verbs_of(self))
             nursery.start_soon(self.rooms.ledger.run)
+            nursery.start_soon(self.rooms.volume.forgetting.run)
             if not self.settings.read_only:
                 nursery.start_soon(self.rooms.flusher.run)
             nursery.start_soon(control.run)

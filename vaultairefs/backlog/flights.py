@@ -51,6 +51,10 @@ class Flights:
             if not self._watchers[container]:
                 del self._watchers[container]
 
+    def is_watched(self, container: Ino) -> bool:
+        """Whether a listing of the container is under way."""
+        return container in self._watchers
+
     def touch(self, key: EntryKey) -> None:
         """The engine's value of the name changes or may change now."""
         for touched in self._watchers.get(key.container, ()):

@@ -289,6 +289,7 @@ _HANDLERS: Final[dict[type, Callable[["Backlog", Any], None]]] = {
     changes.StepEnded: _step,
     changes.ContainerHandedOver: _handed_over,
     changes.ArtifactCopied: _copied,
+    changes.ContainerForgotten: lambda log, change: log.forget_inside(change.ino),
 }
 
 

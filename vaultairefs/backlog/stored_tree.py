@@ -137,8 +137,14 @@ class StoredTree(Flights):
         self.touch(key)
         return ref
 
+    def forget_inside(self, container: Ino) -> None:
+        """Nothing is known any more of what the engine holds directly in the container."""
+        for name in list(self.tree.get(container, ())):
+            self.take(EntryKey(container, name))
+
     def rehang(self, container: Ino, heir: Ino) -> None:
         """What is stored directly in the container counts as stored in ``heir``, which has none of these names."""
+        self.stored_children(container)  # what is on the shelf comes along
         names = self.tree.pop(container, {})
         if names:
             self.tree.setdefault(heir, {}).update(names)

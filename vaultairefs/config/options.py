@@ -11,7 +11,7 @@ from typing import Final, NamedTuple
 from vaultairefs.model.errors import BadInput
 
 _OURS: Final = (
-    "state tenant sync conflict buffer_size chunk_size flush_workers flush_delay ttl events passthrough "
+    "state tenant sync conflict buffer_size memory chunk_size flush_workers flush_delay ttl events passthrough "
     "uid gid umask allow_other log_format supervise worker "
     "endpoint_url region profile passwd_file max_requests addressing_style "
     "sse storage_class requester_pays unsigned_payload"

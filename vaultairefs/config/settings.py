@@ -67,6 +67,7 @@ class MountSettings(BaseSettings):
     sync: Literal["buffered", "journaled", "stored"] = "journaled"
     conflict: Literal["keep-both", "overwrite", "fail"] = "keep-both"
     buffer_size: Annotated[Size, Field(ge=16 * MIB)] = 16 << 30
+    memory: Annotated[Size, Field(ge=64 * MIB)] = 512 << 20
     chunk_size: Annotated[Size, Field(ge=MIB, le=5 << 30)] | None = None
     flush_workers: Annotated[int, Field(ge=1, le=256)] = 4
     flush_delay: Duration = 1.0

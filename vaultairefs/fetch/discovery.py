@@ -74,6 +74,10 @@ class Discovery:
         at = self._listed.get(ino)
         return at is not None and self._clock() - at < self._ttl_seconds
 
+    def listed_at(self, ino: Ino) -> float:
+        """When the container was last listed, in seconds of ``clock``; long ago if that is not known."""
+        return self._listed.get(ino, float("-inf"))
+
     def expire(self, ino: Ino) -> None:
         """List the container anew at its next use."""
         self._listed.pop(ino, None)

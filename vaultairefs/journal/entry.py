@@ -7,7 +7,7 @@ import msgspec
 from vaultairefs.model.changes import Change
 from vaultairefs.model.values import Sequence
 
-FORMAT_VERSION: Final = 1
+FORMAT_VERSION: Final = 2
 """Raised with every new field or kind of change, so that an older program refuses instead of dropping meaning."""
 
 

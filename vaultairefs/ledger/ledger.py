@@ -200,6 +200,11 @@ class Ledger(Durability):
         self.namespace.forget(ino)
         self.buffer.empty(ino, self._sequence)
 
+    def may_forget(self, ino: Ino) -> bool:
+        """Whether ``ContainerForgotten`` fits: everything in the container is clean and nobody uses it."""
+        container = self.namespace.find(ino)
+        return container is not None and container.nlink > 0 and self._rooms.shelf.holds_all_of(container)
+
     def next_operation_id(self) -> int:
         """A number for ``OperationContext.operation_id``, above all of earlier lives of this state directory."""
         self._operation_id += 1

@@ -113,7 +113,23 @@ class Shelf:
         rows = self.rows
         return {name for name, ino in home.children.items() if ino in rows}
 
+    def discard(self, ino: Ino) -> None:
+        """Forget the inode, if it is here."""
+        self.rows.pop(ino, None)
+
     # Asked by the ledger
+
+    def holds_all_of(self, container: Inode) -> bool:
+        """Whether everything in the container is here, and everything that the engine holds there is shown.
+
+        Then ``ContainerForgotten`` loses nothing but numbers.
+        """
+        backlog, ino = self._backlog, container.ino
+        if not container.children or not self.rows.keys() >= set(container.children.values()):
+            return False
+        if ino in backlog.tree or backlog.is_busy(ino) or backlog.is_watched(ino):
+            return False
+        return not backlog.doubts.below(ino)
 
     @property
     def is_wanted(self) -> bool:

@@ -16,6 +16,7 @@ from vaultairefs.model.engine_changes import (
     ArtifactDiscovered,
     ArtifactFlushed,
     ArtifactMoved,
+    ContainerForgotten,
     ContainerHandedOver,
     EntryVanished,
     StepBegun,
@@ -38,6 +39,7 @@ __all__ = [
     "BodySynced",
     "Change",
     "ContainerCreated",
+    "ContainerForgotten",
     "ContainerHandedOver",
     "EntryLinked",
     "EntryRemoved",
@@ -236,6 +238,7 @@ Change = (
     | StepEnded
     | ContainerHandedOver
     | ArtifactCopied
+    | ContainerForgotten
 )
 
 _encoder: Final = msgspec.msgpack.Encoder()

@@ -136,3 +136,12 @@ class ArtifactCopied(msgspec.Struct, frozen=True, array_like=True, tag=26):
     version: Version
     source_version: Version
     attributes: bool
+
+
+class ContainerForgotten(msgspec.Struct, frozen=True, array_like=True, tag=33):
+    """What was known to be directly in the container is known no more; nothing has changed anywhere.
+
+    Its entries were all clean and needed by nobody.  The next listing discovers them anew, as other inodes.
+    """
+
+    ino: Ino

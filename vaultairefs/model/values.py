@@ -7,7 +7,9 @@ from typing import Final, NamedTuple, NewType
 import msgspec
 
 Ino = NewType("Ino", int)
-"""An inode number, stable for the life of a state directory.  The root container is 1."""
+"""An inode number, never used for anything else in a state directory.  The root container is 1.
+
+What is forgotten for want of memory gets another one when it is discovered again."""
 
 Sequence = NewType("Sequence", int)
 """The position of a change in the journal: dense, from 1."""

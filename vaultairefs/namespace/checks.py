@@ -89,6 +89,11 @@ def _conflicted(tree: "Namespace", change: changes.ArtifactConflicted) -> None:
     _free(tree, change.container, change.conflict_name)
 
 
+def _forgotten(tree: "Namespace", change: changes.ContainerForgotten) -> None:
+    if not tree.inodes.keys().isdisjoint(children_of(tree.get(change.ino)).values()):
+        raise InvalidRequest(f"something in container {change.ino} is in use")
+
+
 def _known(tree: "Namespace", change: Any) -> None:
     tree.get(change.ino)
 
@@ -110,6 +115,7 @@ _CHECKS: Final[dict[type, Callable[["Namespace", Any], None]]] = {
     changes.Truncated: _known,
     changes.ArtifactDiscovered: _discovered,
     changes.ArtifactConflicted: _conflicted,
+    changes.ContainerForgotten: _forgotten,
 }
 
 

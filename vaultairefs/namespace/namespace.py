@@ -30,6 +30,10 @@ class Shelf(Protocol):
         """Take the inode back into use; None for one that is not here."""
         ...
 
+    def discard(self, ino: Ino) -> None:
+        """Forget the inode, if it is here."""
+        ...
+
     def __len__(self) -> int: ...
 
 

@@ -210,6 +210,18 @@ def _vanished(tree: "Namespace", change: changes.EntryVanished) -> None:
             container.nlink = 0
 
 
+def _forgotten(tree: "Namespace", change: changes.ContainerForgotten) -> None:
+    container = tree.find(change.ino)
+    if container is None or not container.children:
+        return
+    for ino in container.children.values():
+        # In use or on the shelf: what was clean and unused then may be in use while it is replayed.
+        tree.inodes.pop(ino, None)
+        if tree.inodes.shelf is not None:
+            tree.inodes.shelf.discard(ino)
+    container.children, container.places, container.places_taken = {}, None, None
+
+
 def _conflicted(tree: "Namespace", change: changes.ArtifactConflicted) -> None:
     parent, inode = tree.inodes[change.container], tree.inodes[change.ino]
     free_name(parent, change.name)
@@ -255,6 +267,7 @@ _HANDLERS: Final[dict[type, Callable[["Namespace", Any], None]]] = {
     changes.StepEnded: _nothing,
     changes.ContainerHandedOver: _handed_over,
     changes.ArtifactCopied: _nothing,
+    changes.ContainerForgotten: _forgotten,
 }
 
 

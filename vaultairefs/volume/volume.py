@@ -6,6 +6,7 @@ attributes and access lists, ``listings`` open containers, ``files`` open files 
 Does not: start or stop anything; the app owns the rooms' lives.
 """
 
+import sys
 import time
 from collections.abc import Callable
 
@@ -18,6 +19,7 @@ from vaultairefs.volume.content import Content
 from vaultairefs.volume.core import Core
 from vaultairefs.volume.door import Door
 from vaultairefs.volume.files import Files
+from vaultairefs.volume.forgetting import Forgetting
 from vaultairefs.volume.inodes import Inodes
 from vaultairefs.volume.listings import Listings
 from vaultairefs.volume.requests import SyncLevel
@@ -33,7 +35,8 @@ class Volume:
     """One engine namespace with its local state, seen as a POSIX filesystem.
 
     The caller of every method is ``model.context.current()``.  ``outcome_name`` gives the word for the event log's
-    ``outcome`` (an errno name) of an exception; ``record_io`` writes an event for each read and write too.
+    ``outcome`` (an errno name) of an exception; ``record_io`` writes an event for each read and write too;
+    ``entries_max``: see ``forgetting``, whose ``run`` the app starts.
     """
 
     def __init__(
@@ -50,6 +53,7 @@ class Volume:
         outcome_name: Callable[[BaseException], str] = _class_name,
         record_io: bool = False,
         read_only: bool = False,
+        entries_max: int = sys.maxsize,
         clock_ns: Callable[[], int] = time.time_ns,
     ) -> None:
         self.ledger = ledger
@@ -78,3 +82,4 @@ class Volume:
         self.xattrs = Xattrs(core)
         self.listings = Listings(core, content)
         self.files = Files(core, content)
+        self.forgetting = Forgetting(core, entries_max=entries_max)

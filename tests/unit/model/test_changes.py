@@ -39,6 +39,7 @@ TAGS = {
     "StepEnded": 24,
     "ContainerHandedOver": 25,
     "ArtifactCopied": 26,
+    "ContainerForgotten": 33,
 }
 
 
