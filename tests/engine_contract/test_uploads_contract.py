@@ -146,3 +146,36 @@ async def test_holes_are_zeros(engine: Engine) -> None:
     content = bytes(CHUNK + 300_000) + b"data" + bytes(CHUNK + 400_000)
     await upload(engine, b"file", content, [CHUNK, CHUNK + 200_000, 500_004])
     assert await content_of(engine, b"file") == content
+
+
+@pytest.mark.needs("copies_chunks")
+async def test_chunks_of_one_version_are_taken_without_being_sent(engine: Engine) -> None:
+    version = await upload(engine, b"file", CONTENT, SIZES)
+    started = await engine.begin_upload(at(b"file"), len(CONTENT), attributes(), token="m:1:2")
+    first, rest = CHUNK, len(CONTENT) - CHUNK
+    receipts = [await engine.copy_chunk(started, 0, 0, first, at(b"file"), version)]
+    with body(bytes(len(CONTENT))) as descriptor:
+        receipts.append(await engine.put_chunk(started, 1, first, descriptor, rest))
+    await engine.commit_upload(started, receipts, attributes(), expected=version)
+    assert await content_of(engine, b"file") == CONTENT[:CHUNK] + bytes(rest)
+
+
+@pytest.mark.needs("copies_chunks")
+async def test_chunks_of_another_version_than_asked_for_are_never_taken(engine: Engine) -> None:
+    version = await put(engine, b"file", CONTENT[:100])
+    started = await engine.begin_upload(at(b"other"), 100, attributes(), token="")
+    await put(engine, b"file", CONTENT[100:200], expected=version)
+    with pytest.raises(Conflict):
+        await engine.copy_chunk(started, 0, 0, 100, at(b"file"), version)
+    with pytest.raises(NotFound):
+        await engine.copy_chunk(started, 0, 0, 100, at(b"nothing"), version)
+    await engine.abort_upload(started)
+
+
+@pytest.mark.needs("copies_chunks")
+async def test_a_chunk_that_the_version_does_not_have_is_corrupt(engine: Engine) -> None:
+    version = await put(engine, b"file", b"123456789")
+    started = await engine.begin_upload(at(b"other"), 10, attributes(), token="")
+    with pytest.raises(Corrupt):
+        await engine.copy_chunk(started, 0, 0, 10, at(b"file"), version)
+    await engine.abort_upload(started)

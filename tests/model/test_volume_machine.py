@@ -63,7 +63,9 @@ class VolumeMachine(RuleBasedStateMachine):
         self.opened: list[Opened] = []
 
     def make_engine(self) -> Engine:
-        abilities = Capabilities(moves=True, links=True, inline_bytes_max=16 << 10, chunk_bytes=64 << 10)
+        abilities = Capabilities(
+            moves=True, links=True, copies_chunks=True, inline_bytes_max=16 << 10, chunk_bytes=64 << 10
+        )
         return MemoryEngine(capabilities=abilities, page_entries=3)
 
     @initialize()

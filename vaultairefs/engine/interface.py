@@ -51,6 +51,10 @@ class Capabilities(msgspec.Struct, frozen=True):
     """The preferred size of one chunk of an upload."""
     chunk_bytes_min: int = 1
     """Every chunk of an upload but its last has at least this size, or ``commit_upload`` fails."""
+    chunks_max: int = 10_000
+    """An upload has no more chunks than this."""
+    copies_chunks: bool = False
+    """``copy_chunk`` takes chunks of exactly one version of an artifact, without a byte of them being sent."""
     names_checked: bool = True
     """A verb that makes an entry finds out whether its container is there and whether an entry of the other kind
     (container or artifact) has its name.  Else containers come with what is put into them, and an artifact beside a
@@ -165,6 +169,17 @@ class Engine(Protocol):
 
         Chunks may go up in any order and at the same time; chunk ``number`` begins where ``number - 1`` ends.
         ``Corrupt`` when the descriptor ends early.
+        """
+        ...
+
+    async def copy_chunk(
+        self, upload: Upload, number: int, offset: int, length: int, source: EntryPath, version: Version
+    ) -> str:
+        """Take bytes ``offset``.. of ``version`` at ``source`` as chunk ``number``, which has the same place in the
+        upload; returns its receipt.
+
+        Needs ``capabilities.copies_chunks``.  ``Conflict`` or ``NotFound`` when that version is not there any more;
+        ``Corrupt`` when it ends early.  Else as ``put_chunk``.
         """
         ...
 

@@ -35,7 +35,9 @@ from vaultairefs.model.values import Attributes, EntryPath, Version
 
 T = TypeVar("T")
 
-_CAPABILITIES: Final = Capabilities(moves=True, links=True, conditional=False, container_times_disturbed=True)
+_CAPABILITIES: Final = Capabilities(
+    moves=True, links=True, copies_chunks=True, conditional=False, container_times_disturbed=True
+)
 _NAME_THREADS: Final = 16
 """Verbs on names wait for the disk's log, which serves many at once."""
 _BULK_THREADS: Final = 8
@@ -101,6 +103,14 @@ class LocalEngine:
             return self._uploads.put_chunk(upload, number, offset, descriptor, length)
 
         return await self._run("put_chunk", upload.path, work, self._bulk_limiter)
+
+    async def copy_chunk(
+        self, upload: Upload, number: int, offset: int, length: int, source: EntryPath, version: Version
+    ) -> str:
+        def work() -> str:
+            return self._uploads.copy_chunk(upload, number, offset, length, source, version)
+
+        return await self._run("copy_chunk", upload.path, work, self._bulk_limiter)
 
     async def commit_upload(
         self, upload: Upload, receipts: Sequence[str], attributes: Attributes, *, expected: Version

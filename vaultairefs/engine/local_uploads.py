@@ -22,15 +22,17 @@ import msgspec
 from vaultairefs.disk.copying import copy_range
 from vaultairefs.disk.durable import sync_all, write_all
 from vaultairefs.disk.os_errors import is_unsupported
+from vaultairefs.engine.conditions import require
 from vaultairefs.engine.interface import Upload
 from vaultairefs.engine.local_artifacts import LocalArtifacts, Target
 from vaultairefs.engine.local_attributes import LocalAttributes
+from vaultairefs.engine.local_reading import open_for_reading
 from vaultairefs.engine.local_record import Record
 from vaultairefs.engine.local_session import LocalSession
 from vaultairefs.engine.local_tree import UPLOADS_DIRECTORY, LocalTree
 from vaultairefs.engine.paths import ROOT_PATH
 from vaultairefs.engine.receipts import receipt_of, require_whole
-from vaultairefs.model.errors import Corrupt, NotFound
+from vaultairefs.model.errors import Corrupt, IsAContainer, NotFound
 from vaultairefs.model.values import Attributes, EntryPath, Version
 
 _DATA: Final = b"data"
@@ -80,12 +82,25 @@ class LocalUploads:
             for start, end in _data_ranges(descriptor, offset, offset + length):
                 whole = whole and copy_range(descriptor, start, data, start, end - start) == end - start
         if not whole:
-            raise Corrupt(
-                "the source of a chunk ended early",
-                container=upload.path.container,
-                artifact=upload.path.name,
-                operation="put_chunk",
-            )
+            raise _ended_early(upload, "put_chunk")
+        return receipt_of(number, offset, length)
+
+    def copy_chunk(
+        self, upload: Upload, number: int, offset: int, length: int, source: EntryPath, version: Version
+    ) -> str:
+        with self._tree.entry(source) as pin, self._opened(upload) as directory, _data(upload, directory) as data:
+            if pin.is_container:
+                raise IsAContainer(container=source.container, artifact=source.name, operation="copy_chunk")
+            require(pin.version, version, source, "copy_chunk")
+            reading = open_for_reading(pin)
+            try:
+                whole = copy_range(reading, offset, data, offset, length) == length
+            finally:
+                os.close(reading)
+            pin.refresh()
+            require(pin.version, version, source, "copy_chunk")
+        if not whole:
+            raise _ended_early(upload, "copy_chunk")
         return receipt_of(number, offset, length)
 
     def commit(self, upload: Upload, receipts: Sequence[str], attributes: Attributes, expected: Version) -> Version:
@@ -189,6 +204,12 @@ def _data_ranges(descriptor: int, start: int, end: int) -> Iterator[tuple[int, i
             return
         yield data, min(hole, end)
         start = hole
+
+
+def _ended_early(upload: Upload, operation: str) -> Corrupt:
+    path = upload.path
+    text = "the source of a chunk ended early"
+    return Corrupt(text, container=path.container, artifact=path.name, operation=operation)
 
 
 def _unknown(upload: Upload) -> NotFound:

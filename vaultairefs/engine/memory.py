@@ -66,7 +66,7 @@ class MemoryEngine:
         page_entries: int = PAGE_ENTRIES,
     ) -> None:
         self._identity = identity
-        self._capabilities = capabilities or Capabilities(moves=True, links=True)
+        self._capabilities = capabilities or Capabilities(moves=True, links=True, copies_chunks=True)
         self._page_entries = page_entries
         self._tree = MemoryTree() if self._capabilities.names_checked else PlainTree()
         self._uploads: dict[str, _Pending] = {}
@@ -151,6 +151,22 @@ class MemoryEngine:
             data = read_all(descriptor, offset, length)
             if len(data) != length:
                 raise Corrupt("the source of a chunk ended early", container=upload.path.container)
+            pending.chunks[number] = data
+            return receipt_of(number, offset, length)
+
+    async def copy_chunk(
+        self, upload: Upload, number: int, offset: int, length: int, source: EntryPath, version: Version
+    ) -> str:
+        async with self._call("copy_chunk"):
+            pending = self._pending(upload)
+            node = self._tree.get(source, "copy_chunk")
+            if not isinstance(node, Artifact):
+                raise IsAContainer(container=source.container, artifact=source.name, operation="copy_chunk")
+            if node.version != version:
+                raise Conflict(container=source.container, artifact=source.name, operation="copy_chunk")
+            data = node.content[offset : offset + length]
+            if len(data) != length:
+                raise Corrupt("the source of a chunk ended early", container=source.container)
             pending.chunks[number] = data
             return receipt_of(number, offset, length)
 

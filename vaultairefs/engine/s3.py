@@ -38,7 +38,7 @@ from vaultairefs.engine.s3_probe import S3Probe
 from vaultairefs.engine.s3_reading import S3Reading
 from vaultairefs.engine.s3_running import Runner
 from vaultairefs.engine.s3_session import Session
-from vaultairefs.engine.s3_store import PART_BYTES_MIN, S3Store, unavailable
+from vaultairefs.engine.s3_store import PART_BYTES_MIN, PARTS_MAX, S3Store, unavailable
 from vaultairefs.engine.s3_uploads import S3Uploads
 from vaultairefs.model.errors import NotSupported, VaultaireError
 from vaultairefs.model.values import Attributes, EntryPath, Kind, Version
@@ -90,6 +90,8 @@ class S3Engine:
         return Capabilities(
             conditional=self._store.abilities.is_conditional,
             names_checked=False,
+            copies_chunks=self._store.abilities.part_copy,
+            chunks_max=PARTS_MAX,
             inline_bytes_max=_INLINE_BYTES_MAX,
             chunk_bytes_min=PART_BYTES_MIN,
             findings=() if self._store.abilities == Abilities() else findings_of(self._store.abilities),
@@ -174,6 +176,14 @@ class S3Engine:
             return self._uploads.put_chunk(upload, number, offset, descriptor, length)
 
         return await self._run("put_chunk", upload.path, work)
+
+    async def copy_chunk(
+        self, upload: Upload, number: int, offset: int, length: int, source: EntryPath, version: Version
+    ) -> str:
+        def work() -> str:
+            return self._uploads.copy_chunk(upload, number, offset, length, source, version)
+
+        return await self._run("copy_chunk", upload.path, work)
 
     async def commit_upload(
         self, upload: Upload, receipts: Sequence[str], attributes: Attributes, *, expected: Version

@@ -115,6 +115,15 @@ class S3Account:
         engine, inner = await self._inside(upload.path)
         return await engine.put_chunk(Upload(inner, upload.upload_id), number, offset, descriptor, length)
 
+    async def copy_chunk(
+        self, upload: Upload, number: int, offset: int, length: int, source: EntryPath, version: Version
+    ) -> str:
+        engine, inner = await self._inside(upload.path)
+        other, inner_source = await self._inside(source)
+        if other is not engine:
+            raise CrossesVolumes(container=source.container, artifact=source.name, operation="copy_chunk")
+        return await engine.copy_chunk(Upload(inner, upload.upload_id), number, offset, length, inner_source, version)
+
     async def commit_upload(
         self, upload: Upload, receipts: Sequence[str], attributes: Attributes, *, expected: Version
     ) -> Version:

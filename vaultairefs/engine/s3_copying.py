@@ -110,14 +110,8 @@ class S3Copying:
         try:
             etags = []
             for number, start in enumerate(range(0, head.size, part_bytes)):
-                end = min(start + part_bytes, head.size)
-                pinned = {
-                    "x-amz-copy-source": self._source(source),
-                    "x-amz-copy-source-range": f"bytes={start}-{end - 1}",
-                    PIN: f'"{head.etag}"',
-                }
-                is_plain = store.client.policy.is_plain(head.headers)
-                etags.append(multipart.copy_part(target, upload_id, number, pinned, plain=is_plain))
+                place = range(start, min(start + part_bytes, head.size))
+                etags.append(self.copy_part(source, head.etag, target, upload_id, number, place, head))
             if not store.abilities.part_copy and self._has_changed(source, head):
                 raise Conflict("the source changed while it was copied")
             abilities = store.abilities
@@ -132,6 +126,28 @@ class S3Copying:
         except BaseException:
             multipart.abort(target, upload_id)
             raise
+
+    def copy_part(
+        self,
+        source: bytes,
+        version: Version,
+        target: bytes,
+        upload_id: str,
+        number: int,
+        place: range,
+        head: Head | None = None,
+    ) -> str:
+        """Copy the bytes at ``place`` of ``version`` as a part; returns its ETag.  ``head`` is asked for if needed."""
+        pinned = {
+            "x-amz-copy-source": self._source(source),
+            "x-amz-copy-source-range": f"bytes={place.start}-{place.stop - 1}",
+            PIN: f'"{version}"',
+        }
+        policy, objects = self._store.client.policy, self._store.objects
+        if head is None and policy.customer_key:
+            head = objects.head(source)
+        is_plain = head is not None and policy.is_plain(head.headers)
+        return self._multipart.copy_part(target, upload_id, number, pinned, plain=is_plain)
 
     def _tags(self, source: bytes, head: Head) -> dict[str, str]:
         return tagging_header(self._store.client, source, head)

@@ -14,10 +14,11 @@ from vaultairefs.engine.receipts import receipt_of, require_whole
 from vaultairefs.engine.s3_artifacts import S3Artifacts
 from vaultairefs.engine.s3_checksums import checksum_headers
 from vaultairefs.engine.s3_client import FileRange
+from vaultairefs.engine.s3_copying import S3Copying
 from vaultairefs.engine.s3_errors import Refused
 from vaultairefs.engine.s3_multipart import S3Multipart
 from vaultairefs.engine.s3_store import S3Store
-from vaultairefs.model.errors import Corrupt, InvalidRequest, NotFound
+from vaultairefs.model.errors import Corrupt, InvalidRequest, NotFound, NotSupported
 from vaultairefs.model.values import Attributes, EntryPath, Kind, Version
 
 _REMEMBERED_MAX: Final = 10_000
@@ -38,6 +39,7 @@ class S3Uploads:
         self._store = store
         self._artifacts = artifacts
         self._multipart = S3Multipart(store.client)
+        self._copying = S3Copying(store)
         self._guard = threading.Lock()
         self._begun: dict[str, _Begun] = {}
         self._committed: dict[str, Version] = {}
@@ -61,6 +63,23 @@ class S3Uploads:
         try:
             etag = self._multipart.put_part(key, upload.upload_id, number, body, self._checksum(body))
         except Refused as refusal:
+            raise _told(refusal, upload) from refusal
+        return f"{receipt_of(number, offset, length)}:{etag}"
+
+    def copy_chunk(
+        self, upload: Upload, number: int, offset: int, length: int, source: EntryPath, version: Version
+    ) -> str:
+        if not self._store.abilities.part_copy:
+            raise NotSupported("this store does not pin what it copies", operation="copy_chunk")
+        self._require_not_aborted(upload)
+        key, source_key = self._store.keys.key(upload.path), self._store.keys.key(source)
+        try:
+            etag = self._copying.copy_part(
+                source_key, version, key, upload.upload_id, number, range(offset, offset + length)
+            )
+        except Refused as refusal:
+            if refusal.status == 416 or refusal.code in ("InvalidRange", "InvalidArgument"):
+                raise Corrupt("the source of a chunk ended early") from refusal
             raise _told(refusal, upload) from refusal
         return f"{receipt_of(number, offset, length)}:{etag}"
 

@@ -33,15 +33,21 @@ class Completer(Protocol):
         """Make every byte of the file local."""
         ...
 
+    async def ensure(self, ino: Ino, offset: int, length: int) -> None:
+        """Make a range of the file local."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class Sent:
-    """What a put carries, to tell later whether the file changed since; ``size`` in bytes."""
+    """What a put carries, to tell later whether the file changed since; ``size`` in bytes, of which ``taken`` were in
+    the engine already."""
 
     token: str
     generation: int
     attributes: Attributes
     size: int
+    taken: int = 0
 
 
 class Desk:

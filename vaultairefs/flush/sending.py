@@ -4,6 +4,8 @@ Promise: what is recorded as sent is exactly what the engine got: bytes and attr
 what changed while they were on their way stays owed.
 """
 
+from collections.abc import Sequence
+
 from vaultairefs.flush.conflicts import Conflicts
 from vaultairefs.flush.desk import Desk, Sent
 from vaultairefs.flush.rearranging import mtime_token, same_attributes
@@ -11,7 +13,7 @@ from vaultairefs.flush.steps import Put, SetAttributes
 from vaultairefs.flush.uploading import Uploader
 from vaultairefs.model.changes import ArtifactFlushed, EntryVanished
 from vaultairefs.model.errors import Stale, Withheld
-from vaultairefs.model.values import ABSENT, ANY, Ino, Kind, Version
+from vaultairefs.model.values import ABSENT, ANY, Extent, Ino, Kind, Version
 from vaultairefs.namespace import Inode
 
 
@@ -31,8 +33,10 @@ class Sender:
         if inode.kind is Kind.FILE:
             self._refuse_failed(inode)
             if not self._is_complete(inode):
-                await self._complete(inode)
-                return False
+                missing = self._uploader.missing(step, inode)
+                if missing is None or missing:
+                    await self._complete(inode, missing)
+                    return False
         with self._desk.working_on([step.key], [step.ino]):
             if inode.kind is Kind.FILE and inode.size > self._desk.engine.capabilities.inline_bytes_max:
                 snapshot, version = await self._uploader.upload(step, inode)
@@ -74,12 +78,17 @@ class Sender:
         body = self._desk.ledger.buffer.find(inode.ino)
         return body is not None and body.complete
 
-    async def _complete(self, inode: Inode) -> None:
-        """Fetch what is missing; a file of which nothing is here nor there any more vanishes for programs, too."""
+    async def _complete(self, inode: Inode, missing: Sequence[Extent] | None) -> None:
+        """Fetch what is missing, None is all; a file of which nothing is here nor there any more vanishes for programs,
+        too."""
         desk, ino = self._desk, inode.ino
         with desk.working_on([], [ino]):
             try:
-                await desk.fetcher.complete(ino)
+                if missing is None:
+                    await desk.fetcher.complete(ino)
+                else:
+                    for extent in missing:
+                        await desk.fetcher.ensure(ino, extent.offset, extent.length)
             except Stale as error:
                 body = desk.ledger.buffer.find(ino)
                 if body is not None and (body.dirty or body.complete):
@@ -134,5 +143,5 @@ class Sender:
         else:
             desk.flushed_at[ino] = desk.clock()
         desk.tally.flushed_artifacts += 1
-        desk.tally.bytes_uploaded += snapshot.size
+        desk.tally.bytes_uploaded += snapshot.size - snapshot.taken
         desk.teller.event("flush", key, ino, size=snapshot.size)

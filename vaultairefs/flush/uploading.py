@@ -2,10 +2,12 @@
 
 A file that is written while its chunks are on their way is begun again; the third time it is copied first, with its
 writers kept out for as long as the copy takes, so that a file that is written all the time is flushed too.
+
+Chunks in which nothing was changed are taken from the version that the engine holds, where it can do that: then they
+need not even be here.
 """
 
 import os
-from collections.abc import Callable
 from contextlib import suppress
 from typing import Final
 
@@ -14,28 +16,20 @@ import trio
 from vaultairefs.disk.copying import copy_range
 from vaultairefs.disk.os_errors import translated
 from vaultairefs.engine.interface import Upload
+from vaultairefs.flush.chunk_sending import ChunkSender, Origin, OriginGone, Overwritten, Unwanted
+from vaultairefs.flush.chunks import Base, plan_chunks
 from vaultairefs.flush.desk import Desk, Sent
 from vaultairefs.flush.steps import Put
 from vaultairefs.flush.telling import log
 from vaultairefs.model.changes import StepEnded
-from vaultairefs.model.errors import Busy, Corrupt, VaultaireError
-from vaultairefs.model.values import ABSENT, Version
+from vaultairefs.model.errors import Busy, VaultaireError
+from vaultairefs.model.extents import ExtentSet
+from vaultairefs.model.values import ABSENT, Extent, Ino, Version
 from vaultairefs.namespace import Inode
 
 _OPTIMISTIC_ATTEMPTS: Final = 2
 
-_PARALLEL_CHUNKS: Final = 4
-"""Chunks of one file under way; the byte budget bounds all files together."""
-
 _ABORT_SECONDS_MAX: Final = 10.0
-
-
-class _Overwritten(Exception):
-    """The file changed under the upload."""
-
-
-class _Unwanted(Exception):
-    """The name went to something else, or nothing."""
 
 
 class Uploader:
@@ -47,33 +41,77 @@ class Uploader:
     async def upload(self, step: Put, inode: Inode) -> tuple[Sent | None, Version]:
         """What was sent and its version; None when the name is not wanted any more."""
         try:
-            for _ in range(_OPTIMISTIC_ATTEMPTS):
-                with self._desk.ledger.buffer.pinned(step.ino) as descriptor:
-                    try:
-                        return await self._send(step, inode, descriptor, inode.content_generation, inode.size)
-                    except _Overwritten:
-                        log.debug("upload_overtaken", inode=step.ino)
-            return await self._send_copy(step, inode)
-        except _Unwanted:
+            try:
+                return await self._send_somehow(step, inode, takes=True)
+            except OriginGone:
+                return await self._send_somehow(step, inode, takes=False)
+        except Unwanted:
             return None, ABSENT
 
-    async def _send_copy(self, step: Put, inode: Inode) -> tuple[Sent, Version]:
+    def missing(self, step: Put, inode: Inode) -> list[Extent] | None:
+        """What must be fetched of a partial body before ``upload``; None where that is all of it."""
+        body, origin = self._desk.ledger.buffer.find(step.ino), self._origin(step)
+        if body is None or origin is None or inode.size <= self._desk.engine.capabilities.inline_bytes_max:
+            return None
+        chunks = plan_chunks(inode.size, origin.base, self._desk.engine.capabilities)
+        return [
+            gap
+            for chunk in chunks
+            if not chunk.is_clean
+            for gap in body.present.gaps(chunk.offset, min(chunk.offset + chunk.length, body.base_size))
+        ]
+
+    def _require_sendable(self, step: Put, inode: Inode, *, takes: bool) -> None:
+        """``Unwanted``, for the step to be decided again, where a byte that is to be sent is not here (any more)."""
+        if not self._is_complete(step.ino) and (not takes or self.missing(step, inode) != []):
+            raise Unwanted
+
+    def _origin(self, step: Put) -> Origin | None:
+        """The version that the file began from, if it is still at the file's name, for engines that copy chunks."""
+        desk = self._desk
+        body, ref = desk.ledger.buffer.find(step.ino), desk.ledger.backlog.stored(step.key)
+        if not desk.engine.capabilities.copies_chunks or body is None or ref is None or step.key in desk.overrides:
+            return None
+        if ref.ino != step.ino or ref.version != body.base_version or body.base_version == ABSENT:
+            return None
+        return Origin(desk.path(step.key), ref.version, Base(body.base_size, ExtentSet(body.dirty)))
+
+    async def _send_somehow(self, step: Put, inode: Inode, *, takes: bool) -> tuple[Sent, Version]:
+        """``takes``: clean chunks come from the engine."""
+        for _ in range(_OPTIMISTIC_ATTEMPTS):
+            with self._desk.ledger.buffer.pinned(step.ino) as descriptor:
+                try:
+                    return await self._send(step, inode, descriptor, inode.content_generation, inode.size, takes=takes)
+                except Overwritten:
+                    log.debug("upload_overtaken", inode=step.ino)
+        return await self._send_copy(step, inode, takes=takes)
+
+    async def _send_copy(self, step: Put, inode: Inode, *, takes: bool) -> tuple[Sent, Version]:
         """Copy the body aside while nobody writes it, then send the copy."""
         desk = self._desk
         with translated("open"):
             copy = os.open(desk.ledger.buffer.files.directory, os.O_TMPFILE | os.O_RDWR | os.O_CLOEXEC, 0o600)
         try:
             with desk.gate.shut(step.ino), desk.ledger.buffer.pinned(step.ino) as descriptor:
+                self._require_sendable(step, inode, takes=takes)
                 generation, size = inode.content_generation, inode.size
                 await trio.to_thread.run_sync(copy_range, descriptor, 0, copy, 0, size)
                 if inode.content_generation != generation:
                     raise Busy("the file was written while it was copied aside", operation="flush")
-            return await self._send(step, inode, copy, None, size, generation)
+            return await self._send(step, inode, copy, None, size, generation, takes=takes)
         finally:
             os.close(copy)
 
     async def _send(
-        self, step: Put, inode: Inode, descriptor: int, watched: int | None, size: int, generation: int | None = None
+        self,
+        step: Put,
+        inode: Inode,
+        descriptor: int,
+        watched: int | None,
+        size: int,
+        generation: int | None = None,
+        *,
+        takes: bool,
     ) -> tuple[Sent, Version]:
         """One upload of ``size`` bytes; ``watched`` is the generation that must not move meanwhile, None for a copy."""
         desk = self._desk
@@ -82,61 +120,40 @@ class Uploader:
 
         def check() -> None:
             if watched is not None and inode.content_generation != watched:
-                raise _Overwritten
+                raise Overwritten
             if step.key not in inode.refs:
-                raise _Unwanted
+                raise Unwanted
 
         check()
-        path = desk.path(step.key)
+        self._require_sendable(step, inode, takes=takes)
+        path, origin = desk.path(step.key), self._origin(step) if takes else None
+        chunks = plan_chunks(size, origin.base if origin is not None else None, desk.engine.capabilities)
         carried = Sent(desk.new_token(step.ino), of, inode.attributes(), size)
         desk.sent[step.key] = carried
         desk.begin("put", step.ino, step.key, token=carried.token)
         upload = await desk.engine.begin_upload(path, size, carried.attributes, token=carried.token)
         desk.begin("put", step.ino, step.key, token=carried.token, upload_id=upload.upload_id)
         try:
-            receipts = await self._send_chunks(upload, descriptor, size, check)
+            receipts = await ChunkSender(desk, upload, descriptor, origin, check).send(chunks)
             check()
-            carried = Sent(carried.token, of, inode.attributes(), size)
+            taken = sum(chunk.length for chunk in chunks if chunk.is_clean)
+            carried = Sent(carried.token, of, inode.attributes(), size, taken)
             desk.sent[step.key] = carried
             expected = desk.expected(step.key, step.expected)
             version = await desk.engine.commit_upload(upload, receipts, carried.attributes, expected=expected)
         except BaseException as error:
             is_aborted = await self._abort(upload)
-            if is_aborted and isinstance(error, _Overwritten | _Unwanted):
+            if is_aborted and isinstance(error, Overwritten | Unwanted):
                 desk.ledger.commit(StepEnded(*step.key))
+            if isinstance(error, OriginGone) and not self._is_complete(step.ino):
+                assert error.__cause__ is not None
+                raise error.__cause__ from error  # the engine's word: what is missing here may be nowhere
             raise
         return carried, version
 
-    async def _send_chunks(self, upload: Upload, descriptor: int, size: int, check: Callable[[], None]) -> list[str]:
-        desk = self._desk
-        length = max(desk.engine.capabilities.chunk_bytes, 1)
-        receipts = [""] * -(-size // length)
-        slots = trio.Semaphore(_PARALLEL_CHUNKS)
-        failures: list[BaseException] = []
-
-        async def send(number: int) -> None:
-            offset = number * length
-            part = min(length, size - offset)
-            try:
-                async with desk.budget.taken(part):
-                    check()
-                    receipts[number] = await desk.engine.put_chunk(upload, number, offset, descriptor, part)
-            except Corrupt as error:
-                failures.append(_why_short(error, check))
-                nursery.cancel_scope.cancel()
-            except (VaultaireError, _Overwritten, _Unwanted) as error:
-                failures.append(error)
-                nursery.cancel_scope.cancel()
-            finally:
-                slots.release()
-
-        async with trio.open_nursery() as nursery:
-            for number in range(len(receipts)):
-                await slots.acquire()
-                nursery.start_soon(send, number)
-        if failures:
-            raise failures[0]
-        return receipts
+    def _is_complete(self, ino: Ino) -> bool:
+        body = self._desk.ledger.buffer.find(ino)
+        return body is not None and body.complete
 
     async def _abort(self, upload: Upload) -> bool:
         """Throw away what was sent; what cannot be thrown away now stays in doubt, and is when that is settled."""
@@ -144,12 +161,3 @@ class Uploader:
             await self._desk.engine.abort_upload(upload)
             return True
         return False
-
-
-def _why_short(error: Corrupt, check: Callable[[], None]) -> Exception:
-    """A file that ends early under an upload was mostly truncated by a program."""
-    try:
-        check()
-    except (_Overwritten, _Unwanted) as cause:
-        return cause
-    return error

@@ -3,6 +3,7 @@
 import os
 import tempfile
 
+import msgspec
 import pytest
 
 from tests.engine_contract.given import at, attributes
@@ -11,7 +12,7 @@ from tests.support.stores import Server
 from vaultairefs.engine.interface import Capabilities
 from vaultairefs.engine.s3 import S3Engine
 from vaultairefs.engine.s3_abilities import Abilities
-from vaultairefs.model.errors import AccessDenied, Conflict, Corrupt, NotFound, Unavailable
+from vaultairefs.model.errors import AccessDenied, Conflict, Corrupt, NotFound, NotSupported, Unavailable
 from vaultairefs.model.values import ABSENT, ANY, Version
 
 HONEST = Abilities(put_absent=True, put_version=True, commit_absent=True, commit_version=True, read_version=True)
@@ -201,4 +202,49 @@ async def test_a_token_out_of_date_is_renewed_once() -> None:
     with scripted(refusal(400, "ExpiredToken"), answer(200, ETag='"new"')) as server:
         made, _ = engine(server)
         assert await put(made) == "new"
+        await made.close()
+
+
+PINNING = msgspec.structs.replace(HONEST, part_copy=True, part_copy_works=True)
+BEGUN = answer(200, b"<R><UploadId>u</UploadId></R>")
+
+
+async def test_a_chunk_is_copied_pinned_to_its_version() -> None:
+    copied = answer(200, b"<CopyPartResult><ETag>p</ETag></CopyPartResult>")
+    with scripted(BEGUN, copied) as server:
+        made, _ = engine(server, PINNING)
+        started = await made.begin_upload(at(b"file"), 20, attributes(), token="m:1:1")
+        assert await made.copy_chunk(started, 1, 8, 12, at(b"a b"), Version("v")) == "1:8:12:p"
+        await made.close()
+    assert server.asked[1].line == "PUT /bucket/file?partNumber=2&uploadId=u HTTP/1.1"
+    headers = server.asked[1].headers
+    assert headers["x-amz-copy-source"] == "/bucket/a%20b"
+    assert (headers["x-amz-copy-source-range"], headers["x-amz-copy-source-if-match"]) == ("bytes=8-19", '"v"')
+
+
+@pytest.mark.parametrize(
+    ("answered", "kind"),
+    [
+        (refusal(412, "PreconditionFailed"), Conflict),
+        (refusal(404, "NoSuchKey"), NotFound),
+        (refusal(404, "NoSuchUpload"), NotFound),
+        (refusal(416, "InvalidRange"), Corrupt),
+    ],
+)
+async def test_a_chunk_that_cannot_be_copied_says_why(answered: bytes, kind: type[Exception]) -> None:
+    with scripted(BEGUN, answered) as server:
+        made, _ = engine(server, PINNING)
+        started = await made.begin_upload(at(b"file"), 20, attributes(), token="m:1:1")
+        with pytest.raises(kind):
+            await made.copy_chunk(started, 0, 0, 20, at(b"file"), Version("v"))
+        await made.close()
+
+
+async def test_where_the_store_does_not_pin_what_it_copies_no_chunk_is() -> None:
+    with scripted(BEGUN) as server:
+        made, _ = engine(server)
+        assert not made.capabilities.copies_chunks
+        started = await made.begin_upload(at(b"file"), 20, attributes(), token="m:1:1")
+        with pytest.raises(NotSupported):
+            await made.copy_chunk(started, 0, 0, 20, at(b"file"), Version("v"))
         await made.close()

@@ -113,7 +113,7 @@ async def test_what_the_engine_counts_goes_on_rising_over_its_workers(engine: Wo
 @pytest.mark.parametrize(("kind", "probes"), [("ProbedEngine", 2), ("RememberingEngine", 1)])
 async def test_what_the_probe_found_holds_for_the_next_worker_too(tmp_path: Path, kind: str, probes: int) -> None:
     async with opened(f"{ENGINES}:{kind}", directory=str(tmp_path)) as engine:
-        assert engine.capabilities == Capabilities(moves=True, links=True)
+        assert engine.capabilities == Capabilities(moves=True, links=True, copies_chunks=True)
         found = await engine.probe()
         assert engine.capabilities == found == Capabilities(moves=True, links=False, chunk_bytes=77)
         kill(engine)

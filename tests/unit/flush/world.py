@@ -38,7 +38,14 @@ def is_crash(error: BaseException) -> bool:
     return isinstance(error, Crash)
 
 
-NATIVE = Capabilities(moves=True, links=True, container_times_disturbed=True, inline_bytes_max=64, chunk_bytes=40)
+NATIVE = Capabilities(
+    moves=True,
+    links=True,
+    copies_chunks=True,
+    container_times_disturbed=True,
+    inline_bytes_max=64,
+    chunk_bytes=40,
+)
 PLAIN = Capabilities(names_checked=False, inline_bytes_max=64, chunk_bytes=40)
 """What an object store with plain keys can do: no moves, no links, and containers that come with their entries."""
 
