@@ -253,6 +253,14 @@ class Engine(Protocol):
         """Capacity and use of the store."""
         ...
 
+    async def upkeep(self, *, everything: bool) -> float | None:
+        """Do what was put off because it only makes later calls cheaper.
+
+        Returns in how many seconds there may be more to do, None when nothing is left.  ``everything``: before a mount
+        ends; waits, seconds at most, for what cannot be done yet.
+        """
+        ...
+
     async def close(self) -> None:
         """Release descriptors and connections; nothing is lost by not calling it."""
         ...

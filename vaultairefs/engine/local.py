@@ -171,6 +171,10 @@ class LocalEngine:
     async def usage(self) -> Usage:
         return await self._run("usage", ROOT_PATH, self._reading.usage)
 
+    async def upkeep(self, *, everything: bool) -> float | None:
+        await trio.lowlevel.checkpoint()
+        return None
+
     async def close(self) -> None:
         await self._run("close", ROOT_PATH, self._close)
 

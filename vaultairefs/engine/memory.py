@@ -244,6 +244,10 @@ class MemoryEngine:
             free_bytes = os.sysconf("SC_AVPHYS_PAGES") * page_bytes
             return Usage(os.sysconf("SC_PHYS_PAGES") * page_bytes, free_bytes, free_bytes)
 
+    async def upkeep(self, *, everything: bool) -> float | None:
+        await trio.lowlevel.checkpoint()
+        return None
+
     async def close(self) -> None:
         await trio.lowlevel.checkpoint()
 

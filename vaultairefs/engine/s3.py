@@ -31,6 +31,7 @@ from vaultairefs.engine.s3_dialects import Owner
 from vaultairefs.engine.s3_errors import Refused
 from vaultairefs.engine.s3_findings import findings_of
 from vaultairefs.engine.s3_http import Lost, Unsent
+from vaultairefs.engine.s3_index import S3Index
 from vaultairefs.engine.s3_keys import Keys
 from vaultairefs.engine.s3_objects import PAGE_KEYS
 from vaultairefs.engine.s3_options import parse
@@ -77,7 +78,8 @@ class S3Engine:
         self._store = S3Store(client, Keys(base), Owner(os.geteuid(), os.getegid()), time.time_ns())
         self._reading = S3Reading(self._store, page_entries)
         self._artifacts = S3Artifacts(self._store, self._reading)
-        self._containers = S3Containers(self._store, self._reading)
+        self._index = S3Index(self._store)
+        self._containers = S3Containers(self._store, self._reading, self._index)
         self._deletion = S3Deletion(self._store, self._containers, runner)
         self._uploads = S3Uploads(self._store, self._artifacts)
 
@@ -146,6 +148,8 @@ class S3Engine:
     async def list(self, container: bytes, cursor: str | None = None) -> ListingPage:
         path = EntryPath(container, b"")
         rows, following = await self._run("list", path, lambda: self._reading.page(container, cursor))
+        if self._reading.needs_index(rows):
+            await self._run("list", path, lambda: self._index.load(self._store.keys.prefix(container)))
         entries = await self._runner.each(path, "list", rows, self._reading.describe)
         return ListingPage([entry for entry in entries if entry is not None], following)
 
@@ -248,6 +252,17 @@ class S3Engine:
         """S3 does not say."""
         await trio.lowlevel.checkpoint()
         return Usage()
+
+    async def upkeep(self, *, everything: bool) -> float | None:
+        """Writes index artifacts; see ``s3_index``."""
+        while not self._read_only:
+            ready, wait = self._index.due(everything=everything)
+            for prefix in ready:
+                await self._run("upkeep", ROOT_PATH, partial(self._index.write, prefix))
+            if not everything or wait is None:
+                return wait
+            await trio.sleep(wait)
+        return None
 
     async def close(self) -> None:
         await trio.lowlevel.checkpoint()

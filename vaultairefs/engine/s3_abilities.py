@@ -40,6 +40,8 @@ class Abilities(msgspec.Struct, frozen=True):
     """UploadPartCopy copies what it is asked for, whatever it makes of a pin."""
     part_copy: bool = False
     """UploadPartCopy works and refuses a stale x-amz-copy-source-if-match."""
+    tells_modified: bool = False
+    """Last-Modified says when the object was written, whatever its metadata say."""
     key_bytes_max: int = 0
     """The longest key that was tried and taken; 0 when none of those was that the layout may come to."""
     checksum: str = ""

@@ -223,6 +223,10 @@ class S3Account:
         await trio.lowlevel.checkpoint()
         return Usage()
 
+    async def upkeep(self, *, everything: bool) -> float | None:
+        waits = [await engine.upkeep(everything=everything) for engine in list(self._engines.values())]
+        return min((wait for wait in waits if wait is not None), default=None)
+
     async def close(self) -> None:
         for engine in self._engines.values():
             await engine.close()

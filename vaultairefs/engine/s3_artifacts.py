@@ -4,16 +4,19 @@ Promise: each artifact appears with all its bytes and attributes by one request.
 object onto itself; what its metadata and content headers said beside ours is said again.  Blocking, thread-safe.
 """
 
+from contextlib import suppress
+
 import msgspec
 
 from vaultairefs.engine.conditions import holds
 from vaultairefs.engine.s3_checksums import checksum_headers
 from vaultairefs.engine.s3_copying import S3Copying
 from vaultairefs.engine.s3_errors import Refused
-from vaultairefs.engine.s3_metadata import Extras, Written, kept_headers, read_extras, write
+from vaultairefs.engine.s3_known import UNKNOWN, Known
+from vaultairefs.engine.s3_metadata import ARTIFACT_TYPE, Extras, Written, kept_headers, read_extras, write
 from vaultairefs.engine.s3_objects import Head
 from vaultairefs.engine.s3_reading import S3Reading
-from vaultairefs.engine.s3_store import S3Store, is_ours
+from vaultairefs.engine.s3_store import COPY_BYTES_MAX, S3Store, is_ours
 from vaultairefs.model.errors import Conflict, IsAContainer, NotAContainer, NotFound
 from vaultairefs.model.values import ANY, Attributes, EntryPath, Kind, Version
 
@@ -42,7 +45,17 @@ class S3Artifacts:
         def send() -> str:
             return self._store.objects.put(key, body, headers)
 
-        return self._store.settle(send, key, expected=expected, token=token, heeded=heeded)
+        version = self._store.settle(send, key, expected=expected, token=token, heeded=heeded)
+        self.note(path, key, version, len(body), attributes, token)
+        return version
+
+    def note(
+        self, path: EntryPath, key: bytes, version: Version, size: int, attributes: Attributes, token: str
+    ) -> None:
+        """Remember what was just written as we write it."""
+        name = self._store.keys.name_to_tell(path, container=False)
+        seen_s = self._store.client.server_s()
+        self._store.known.note(key, Known(version, size, UNKNOWN, seen_s, attributes, token, name, True))
 
     def described(self, path: EntryPath, attributes: Attributes, token: str) -> dict[str, str]:
         """The headers that say everything about a new artifact."""
@@ -70,8 +83,13 @@ class S3Artifacts:
             return Version(head.etag)
         said = read_extras(head.metadata)
         headers = self._with_sidecar(write(wanted, said._replace(origin=head.etag)))
-        headers.update(kept_headers(head))
-        return self._copy_onto_itself(key, head, headers, wanted)
+        kept = kept_headers(head)
+        self._store.known.forget(key)
+        version = self._copy_onto_itself(key, head, {**headers, **kept}, wanted)
+        seen_s, plain = self._store.client.server_s(), not kept.items() - {("content-type", ARTIFACT_TYPE)}
+        row = Known(version, head.size, UNKNOWN, seen_s, wanted, said.token, said.name, plain)
+        self._store.known.note(key, row)
+        return version
 
     def copy(
         self,
@@ -84,6 +102,10 @@ class S3Artifacts:
     ) -> Version:
         """The interface's contract."""
         source_key, target_key = self._store.keys.key(source), self._store.keys.key(target)
+        known = self._store.known.get(source_key)
+        if known is not None and attributes is not None and self._needs_no_look(known, version):
+            with suppress(Conflict, Refused):  # what stands in the way is found out below
+                return self._copy_known(source_key, known, target, attributes, expected, token)
         head = self._store.objects.head(source_key)
         if head is None or not holds(head.etag, version):
             done = self._store.objects.head(target_key)
@@ -93,13 +115,30 @@ class S3Artifacts:
                 raise IsAContainer(container=source.container, artifact=source.name)
             raise (NotFound if head is None else Conflict)(container=source.container, artifact=source.name)
         extras = Extras(token=token, name=self._store.keys.name_to_tell(target, container=False))
-        if attributes is None:
-            written = write(self._reading.attributes_of(head, is_container=False), extras)
-        else:
-            kind = self._reading.attributes_of(head, is_container=False)
-            written = write(msgspec.structs.replace(attributes, kind=kind.kind, rdev=kind.rdev), extras)
-        headers = {**self._with_sidecar(written), **kept_headers(head)}
+        given = self._reading.attributes_of(head, is_container=False)
+        if attributes is not None:
+            given = msgspec.structs.replace(attributes, kind=given.kind, rdev=given.rdev)
+        headers = {**self._with_sidecar(write(given, extras)), **kept_headers(head)}
+        self._store.known.forget(target_key)
         return self._copying.copy(source_key, head, target_key, headers, expected=expected, token=token)
+
+    def _needs_no_look(self, known: Known, version: Version) -> bool:
+        """Whether the store itself refuses the copy of anything but what is known, all of which we would say again."""
+        abilities = self._store.abilities
+        pinned = bool(abilities.copy_source) and abilities.copied_metadata and known.size <= COPY_BYTES_MAX
+        return pinned and known.plain and known.etag == version
+
+    def _copy_known(
+        self, source: bytes, known: Known, target: EntryPath, attributes: Attributes, expected: Version, token: str
+    ) -> Version:
+        key, of_source = self._store.keys.key(target), known.attributes
+        given = msgspec.structs.replace(attributes, kind=of_source.kind, rdev=of_source.rdev, target=of_source.target)
+        head = Head(Version(known.etag), known.size, {}, {})
+        self._store.known.forget(key)
+        headers = self.described(target, given, token)
+        version = self._copying.copy(source, head, key, headers, expected=expected, token=token)
+        self.note(target, key, version, known.size, given, token)
+        return version
 
     def _copy_onto_itself(self, key: bytes, head: Head, headers: dict[str, str], wanted: Attributes) -> Version:
         try:

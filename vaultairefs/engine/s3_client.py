@@ -5,6 +5,7 @@ refusals for now are tried again a few times, after a growing, random pause or w
 thread-safe.
 """
 
+import email.utils
 import hashlib
 import os
 import random
@@ -12,6 +13,7 @@ import time
 import urllib.parse
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from typing import Final, NamedTuple
 
 from vaultairefs.engine.s3_errors import Refused
@@ -81,6 +83,8 @@ class S3Client:
         self._site = session.bucket(bucket) if bucket else session.service()
         self._pool = Pool(self._site.origin, connections_max)
         self._connections_max = connections_max
+        self._date = ""
+        self._ahead_seconds = 0.0
 
     def about(self, bucket: str) -> "S3Client":
         """A client of the same account for another bucket."""
@@ -131,6 +135,10 @@ class S3Client:
             seconds = max(seconds, min(float(retry_after), _PAUSE_SECONDS_MAX))
         self._sleep(seconds)
 
+    def server_s(self) -> int:
+        """The store's clock as its last answer told it, in whole seconds since 1970."""
+        return int(time.time() + self._ahead_seconds)
+
     def move_to(self, region: str) -> None:
         """The bucket turned out to be in another region."""
         self.session = self.session.in_region(region)
@@ -160,9 +168,16 @@ class S3Client:
         self.requests[request.operation] += 1
         content = body if isinstance(body, bytes) else body.blocks
         reply = self._pool.exchange(head, content, request.method, request.sink)
+        self._set_clock(reply.headers.get("date", ""))
         if not 200 <= reply.status < 300:
             raise Refused(reply, request.operation)
         return reply
+
+    def _set_clock(self, date: str) -> None:
+        if date and date != self._date:
+            self._date = date
+            with suppress(ValueError, TypeError):
+                self._ahead_seconds = email.utils.parsedate_to_datetime(date).timestamp() - time.time()
 
     def _payload_sha256(self, body: bytes | FileRange) -> str:
         if not self.signs_bodies:

@@ -13,20 +13,22 @@ from vaultairefs.engine.conditions import holds
 from vaultairefs.engine.paths import entry_of
 from vaultairefs.engine.s3_artifacts import store_sidecar
 from vaultairefs.engine.s3_errors import Refused
+from vaultairefs.engine.s3_index import S3Index
 from vaultairefs.engine.s3_metadata import Extras, kept_headers, read_extras, write
-from vaultairefs.engine.s3_objects import Head
+from vaultairefs.engine.s3_objects import Head, fits_xml
 from vaultairefs.engine.s3_reading import IMPLICIT, S3Reading
 from vaultairefs.engine.s3_store import S3Store
-from vaultairefs.model.errors import Conflict, ContainerNotEmpty, IsAContainer, NotFound
+from vaultairefs.model.errors import Conflict, ContainerNotEmpty, IsAContainer, NotFound, Unavailable
 from vaultairefs.model.values import Attributes, EntryPath, Kind, Version
 
 
 class S3Containers:
     """Containers of one namespace."""
 
-    def __init__(self, store: S3Store, reading: S3Reading) -> None:
+    def __init__(self, store: S3Store, reading: S3Reading, index: S3Index) -> None:
         self._store = store
         self._reading = reading
+        self._index = index
 
     def create(self, container: bytes, attributes: Attributes) -> Version:
         """The interface's contract, but for the parent, which nothing needs."""
@@ -45,6 +47,7 @@ class S3Containers:
                 if not refusal.is_precondition:
                     raise
             else:
+                store.known.fresh.add(store.keys.prefix(container))
                 return Version(identity)
         head = store.objects.head(store.keys.marker(container))
         if head is None:
@@ -74,14 +77,21 @@ class S3Containers:
         entry_of(container)
         store = self._store
         marker, true_path = store.keys.marker(container), store.keys.true_path(container)
-        page = store.objects.page(store.keys.prefix(container), delimiter="", keys_max=2)
+        prefix = store.keys.prefix(container)
+        page = store.objects.page(prefix, delimiter="", keys_max=2)
         if any(found.key not in (true_path, marker) for found in page.objects):
             raise ContainerNotEmpty(container=container)
-        if store.keys.is_long(container):
-            store.objects.delete(true_path)
-        elif not page.objects:
+        if not page.objects and not store.keys.is_long(container):
             return
-        store.objects.delete(marker)
+        keys = [*self._index.all_keys(prefix), *([true_path] if store.keys.is_long(container) else []), marker]
+        if len(keys) > 1 and store.abilities.bulk_delete and all(map(fits_xml, keys)):
+            codes = store.objects.delete_many([(key, "") for key in keys]).values()
+            if any(code != "NoSuchKey" for code in codes):
+                raise Unavailable("the store did not delete a container's objects", container=container)
+        else:
+            for key in keys:
+                store.objects.delete(key)
+        store.known.forget_container(prefix)
 
     def keep(self, container: bytes) -> None:
         """Give a container that exists only by what is in it an object of its own, before that is deleted."""

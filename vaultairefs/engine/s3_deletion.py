@@ -61,6 +61,8 @@ class S3Deletion:
         singles, bulk = self._split([wish for wish in wishes if wish.number not in done])
         for wish, outcome in zip(singles, await self._each(singles, self._delete_one), strict=True):
             outcomes[wish.number] = outcome
+        for wish in wishes:
+            self._store.known.forget(wish.key)
         for start in range(0, len(bulk), _BULK_MAX):
             part = bulk[start : start + _BULK_MAX]
             refused = await self._runner.run(ROOT_PATH, "delete", partial(self._delete_part, part))

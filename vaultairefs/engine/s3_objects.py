@@ -5,6 +5,7 @@ sent once, and its doubtful end is settled in ``s3_settling``.  Blocking, thread
 """
 
 import base64
+import datetime
 import hashlib
 import urllib.parse
 import xml.etree.ElementTree as ElementTree
@@ -34,11 +35,12 @@ class Head(NamedTuple):
 
 
 class Listed(NamedTuple):
-    """An object in a listing."""
+    """An object in a listing; ``modified_s`` is its Last-Modified in whole seconds since 1970."""
 
     key: bytes
     etag: Version
     size: int
+    modified_s: int
 
 
 class Page(NamedTuple):
@@ -96,6 +98,7 @@ class S3Objects:
                 _bytes(decode(found.findtext("Key", ""))),
                 Version(found.findtext("ETag", "").strip('"')),
                 int(found.findtext("Size", "0")),
+                _seconds(found.findtext("LastModified", "")),
             )
             for found in root.iterfind("Contents")
         ]
@@ -168,6 +171,14 @@ def md5_of(body: bytes) -> str:
 def fits_xml(key: bytes) -> bool:
     """Whether XML 1.0 can write the key: not most control characters, nor what lies outside of Unicode."""
     return all(ord(letter) in _XML_SAFE or ord(letter) > 0xFFFF for letter in key.decode("utf-8", "replace"))
+
+
+def _seconds(text: str) -> int:
+    """ISO 8601 as listings have it; 0 where it says nothing."""
+    try:
+        return int(datetime.datetime.fromisoformat(text).timestamp())
+    except ValueError:
+        return 0
 
 
 def _xml_text(key: bytes) -> str:

@@ -14,6 +14,7 @@ from typing import Final, NamedTuple
 from vaultairefs.engine.s3_abilities import Abilities
 from vaultairefs.engine.s3_client import Request
 from vaultairefs.engine.s3_copying import PIN
+from vaultairefs.engine.s3_dialects import modified_ns_of
 from vaultairefs.engine.s3_errors import Refused
 from vaultairefs.engine.s3_http import Lost, Unsent
 from vaultairefs.engine.s3_keys import KEY_BYTES_MAX
@@ -23,6 +24,7 @@ from vaultairefs.engine.s3_store import S3Store
 
 _STALE: Final = "00000000000000000000000000000000"
 _KEY_LENGTHS: Final = (1024, 980, KEY_BYTES_MAX)
+_CLOCK_SECONDS_MAX: Final = 60
 _CEPH_PIN: Final = "x-amz-copy-if-match"
 
 
@@ -83,6 +85,7 @@ class S3Probe:
                 copy_version=copies.version,
                 part_copy_works=parts.works,
                 part_copy=parts.pinned,
+                tells_modified=self._tells_modified(),
                 key_bytes_max=self._longest_key(),
                 checksum=self._checksum(),
             )
@@ -106,6 +109,14 @@ class S3Probe:
         etag = self._objects.put(plain, b"a file", {}, repeatable=True)
         marked = self._puts(self._key("folder/"), {})
         return marked and self._etag(plain) == etag and self._etag(plain + b"/") not in ("", etag)
+
+    def _tells_modified(self) -> bool:
+        """Whether Last-Modified is the time of the put, and not of the metadata's words."""
+        key = self._key("dated")
+        self._objects.put(key, b"", {META + "mtime": "1.000000000"}, repeatable=True)
+        head = self._objects.head(key)
+        told_s = modified_ns_of(head.headers.get("last-modified", "")) // 1_000_000_000 if head is not None else 0
+        return abs(told_s - self._client.server_s()) <= _CLOCK_SECONDS_MAX
 
     def _copies(self, source: bytes, etag: str) -> _Copies:
         target = self._key("copy")

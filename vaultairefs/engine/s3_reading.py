@@ -7,6 +7,7 @@ Promise: bytes come from exactly the version asked for: the answer's ETag is com
 whatever the store made of the condition.  Blocking, thread-safe.
 """
 
+import itertools
 from collections.abc import Sequence
 from contextlib import suppress
 from typing import Final, NamedTuple
@@ -19,7 +20,8 @@ from vaultairefs.engine.s3_client import ATTEMPTS
 from vaultairefs.engine.s3_dialects import modified_ns_of, read_attributes
 from vaultairefs.engine.s3_errors import Refused
 from vaultairefs.engine.s3_http import Lost, Unsent
-from vaultairefs.engine.s3_metadata import SIDECAR, read_extras
+from vaultairefs.engine.s3_known import PAYS_FROM, Known
+from vaultairefs.engine.s3_metadata import ARTIFACT_TYPE, SIDECAR, kept_headers, read_extras
 from vaultairefs.engine.s3_names import hashed, is_hashed, store
 from vaultairefs.engine.s3_objects import AFTER_PREFIX, Head, Listed, etag_of
 from vaultairefs.engine.s3_receiving import Receiving
@@ -44,7 +46,12 @@ class Row(NamedTuple):
     container: bytes
     name: bytes
     key: bytes
-    is_container: bool
+    listed: Listed | None
+    """What the listing says of an artifact, ``None`` for a container."""
+
+    @property
+    def is_container(self) -> bool:
+        return self.listed is None
 
 
 class S3Reading:
@@ -102,23 +109,27 @@ class S3Reading:
             following = ends[-1].hex()
         elif not page.is_last and page.objects:
             following = page.objects[-1].key.hex()
-        rows = [self._row(container, found.key, shadowed=found.key in shadows) for found in objects]
-        rows += [self._row(container, found) for found in prefixes]
+        rows = [self._row(container, found.key, found, shadowed=found.key in shadows) for found in objects]
+        rows += [self._row(container, found, None) for found in prefixes]
         return [row for row in rows if row is not None], following
 
     def describe(self, row: Row) -> EntryInfo | None:
         """The entry of a row, None when it is gone meanwhile."""
+        if row.listed is not None and (known := self._store.known.match(row.key, row.listed)) is not None:
+            name, size = _true_name(row, known.name), len(known.attributes.target) or known.size
+            return EntryInfo(name, known.attributes, size, Version(known.etag), token=known.token)
         head = self._store.objects.head(self._store.keys.marker_of(row.key) if row.is_container else row.key)
-        name = row.name
-        if is_hashed(name) and head is not None:
-            true_name = read_extras(head.metadata).name
-            if hashed(store(true_name, container=row.is_container)) == name:
-                name = true_name
+        name = _true_name(row, read_extras(head.metadata).name) if head is not None else row.name
         if row.is_container:
             if head is None:
                 self._store.implicit.add(EntryPath(row.container, name).joined)
             return self.container_info(name, head)
         return None if head is None else self.artifact_info(name, row.key, head)
+
+    def needs_index(self, rows: Sequence[Row]) -> bool:
+        """Whether so many of them would have to be asked for one by one that an index may pay."""
+        unknown = (row for row in rows if row.listed is not None and not self._store.known.match(row.key, row.listed))
+        return len(list(itertools.islice(unknown, PAYS_FROM))) == PAYS_FROM
 
     def artifact_info(self, name: bytes, key: bytes, head: Head) -> EntryInfo:
         """An object as an artifact; a symlink's target is fetched."""
@@ -126,7 +137,13 @@ class S3Reading:
         if attributes.kind is Kind.SYMLINK and not attributes.target:
             attributes = self._with_target(key, head, attributes)
         size = len(attributes.target) if attributes.kind is Kind.SYMLINK else head.size
-        return EntryInfo(name, attributes, size, Version(head.etag), token=read_extras(head.metadata).token)
+        extras = read_extras(head.metadata)
+        modified_s = modified_ns_of(head.headers.get("last-modified", "")) // 1_000_000_000
+        seen_s = self._store.client.server_s()
+        plain = not kept_headers(head).items() - {("content-type", ARTIFACT_TYPE)}
+        known = Known(head.etag, head.size, modified_s, seen_s, attributes, extras.token, extras.name, plain)
+        self._store.known.note(key, known)
+        return EntryInfo(name, attributes, size, Version(head.etag), token=extras.token)
 
     def attributes_of(self, head: Head, *, is_container: bool) -> Attributes:
         return read_attributes(
@@ -191,15 +208,15 @@ class S3Reading:
                 shadows.add(found.key)
         return kept, ends
 
-    def _row(self, container: bytes, key: bytes, *, shadowed: bool = False) -> Row | None:
-        is_container = key.endswith(b"/")
+    def _row(self, container: bytes, key: bytes, listed: Listed | None, *, shadowed: bool = False) -> Row | None:
+        is_container = listed is None
         component = key[len(self._store.keys.prefix(container)) :].removesuffix(b"/")
         if not container and component == RESERVED:
             return None
         if is_hashed(component):
-            return Row(container, component, key, is_container)
+            return Row(container, component, key, listed)
         name = self._store.keys.shown(container, component, is_container=is_container, shadowed=shadowed)
-        return None if name is None else Row(container, name, key, is_container)
+        return None if name is None else Row(container, name, key, listed)
 
     def _require_container(self, container: bytes) -> None:
         """An empty listing: of an empty container whose marker lies elsewhere, or of nothing."""
@@ -241,3 +258,10 @@ class S3Reading:
                 if refusal.status != 404:
                     raise
         return None
+
+
+def _true_name(row: Row, told: bytes) -> bytes:
+    """The name of a row, which a hashed key does not show; what is told is foreign input, and so it is checked."""
+    if is_hashed(row.name) and hashed(store(told, container=row.is_container)) == row.name:
+        return told
+    return row.name

@@ -15,6 +15,7 @@ from vaultairefs.engine.s3_dialects import Owner
 from vaultairefs.engine.s3_errors import Refused
 from vaultairefs.engine.s3_http import Lost, Unsent
 from vaultairefs.engine.s3_keys import Keys
+from vaultairefs.engine.s3_known import S3Known
 from vaultairefs.engine.s3_metadata import read_extras
 from vaultairefs.engine.s3_objects import Head, S3Objects
 from vaultairefs.model.errors import Conflict, Unavailable, VaultaireError
@@ -39,6 +40,7 @@ class S3Store:
         self.opened_ns = opened_ns
         """The time that containers without an object of their own are shown with."""
         self.abilities = Abilities()
+        self.known = S3Known()
         self.implicit: set[bytes] = set()
         """Containers that were seen without an object of their own.  (Adding and removing need no lock.)"""
 
@@ -46,6 +48,7 @@ class S3Store:
         """Make use of what the probe found."""
         self.abilities = abilities
         self.keys.marks_inside = not abilities.markers
+        self.known.tells_modified = abilities.tells_modified
 
     def conditions(self, expected: Version) -> dict[str, str]:
         """The headers by which a PUT says what it expects."""

@@ -140,7 +140,10 @@ class S3Uploads:
             etag = self._multipart.commit(key, upload.upload_id, etags, conditions)
             return etag if abilities.commit_tells_version else ""
 
-        return store.settle(send, key, expected=expected, token=token, heeded=heeded)
+        version = store.settle(send, key, expected=expected, token=token, heeded=heeded)
+        if token:
+            self._artifacts.note(upload.path, key, version, begun.size, begun.attributes, token)
+        return version
 
     def _checksum(self, body: FileRange) -> dict[str, str]:
         """A signature that covers the body is check enough."""
