@@ -10,7 +10,7 @@ from vaultairefs.engine.interface import Engine
 
 _VERBS: Final = (
     "stat list read put begin_upload put_chunk copy_chunk commit_upload abort_upload list_uploads set_attributes copy "
-    "move link delete create_container delete_container usage"
+    "move link delete create_container delete_container usage upkeep"
 )
 VERBS: Final = frozenset(_VERBS.split())
 

@@ -20,7 +20,7 @@ from typing import Final
 import structlog
 import trio
 
-from vaultairefs.app import build, collecting, logs, service, verbs, waiting
+from vaultairefs.app import build, collecting, logs, service, upkeep, verbs, waiting
 from vaultairefs.app.daemon import Announce
 from vaultairefs.app.supervision import Supervision
 from vaultairefs.config import environment
@@ -121,6 +121,7 @@ class Life:
             nursery.start_soon(self.rooms.volume.forgetting.run)
             if not self.settings.read_only:
                 nursery.start_soon(self.rooms.flusher.run)
+                nursery.start_soon(upkeep.keep_up, self.rooms.engine)
             nursery.start_soon(control.run)
             try:
                 with self._serving:
@@ -134,6 +135,8 @@ class Life:
                 self._enter(Phase.UNMOUNTED)
                 await self.drain()
                 self.drained.set()
+                if not self.settings.read_only:
+                    await upkeep.finish(self.rooms.engine, self.drain_deadline)
                 with trio.move_on_after(_LAST_WORDS_SECONDS_MAX):
                     await control.finish()
                 self._enter(Phase.ENDED)

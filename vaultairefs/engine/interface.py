@@ -55,6 +55,8 @@ class Capabilities(msgspec.Struct, frozen=True):
     """An upload has no more chunks than this."""
     copies_chunks: bool = False
     """``copy_chunk`` takes chunks of exactly one version of an artifact, without a byte of them being sent."""
+    upkeep: bool = False
+    """``upkeep`` has something to do now and then."""
     names_checked: bool = True
     """A verb that makes an entry finds out whether its container is there and whether an entry of the other kind
     (container or artifact) has its name.  Else containers come with what is put into them, and an artifact beside a

@@ -94,6 +94,7 @@ class S3Engine:
             names_checked=False,
             copies_chunks=self._store.abilities.part_copy,
             chunks_max=PARTS_MAX,
+            upkeep=not self._read_only,
             inline_bytes_max=_INLINE_BYTES_MAX,
             chunk_bytes_min=PART_BYTES_MIN,
             findings=() if self._store.abilities == Abilities() else findings_of(self._store.abilities),

@@ -53,7 +53,7 @@ class S3Account:
         self._buckets = S3Buckets(client)
         self._engines: dict[bytes, Engine] = {}
         self._opening = trio.Lock()
-        self._capabilities = Capabilities(names_checked=False, conditional=False)
+        self._capabilities = Capabilities(names_checked=False, conditional=False, upkeep=True)
 
     @property
     def identity(self) -> str:
