@@ -30,6 +30,7 @@ def findings_of(abilities: Abilities) -> tuple[Finding, ...]:
         Finding("copy of unchanged chunks", PROTECTED if found.part_copy else "not used: they are sent again"),
         _condition("delete of one version", found.delete_version or found.bulk_delete_version),
         _bulk(found),
+        Finding("times of last change", "told: listings are indexed" if found.tells_modified else "not told: no index"),
         Finding("attributes of copies", "as sent" if found.copied_metadata else "lost: bytes are sent again"),
         Finding("objects dir/", "apart from dir" if found.markers else "one with dir: dir/%%2F is used"),
         Finding("checks of what is sent", _CHECKSUMS.get(found.checksum, "none"), not found.checksum),
