@@ -13,7 +13,7 @@ from vaultairefs.engine.s3_checksums import checksum_headers
 from vaultairefs.engine.s3_copying import S3Copying
 from vaultairefs.engine.s3_errors import Refused
 from vaultairefs.engine.s3_known import UNKNOWN, Known
-from vaultairefs.engine.s3_metadata import ARTIFACT_TYPE, Extras, Written, kept_headers, read_extras, write
+from vaultairefs.engine.s3_metadata import ARTIFACT_TYPE, TOKEN, Extras, Written, kept_headers, read_extras, write
 from vaultairefs.engine.s3_objects import Head
 from vaultairefs.engine.s3_reading import S3Reading
 from vaultairefs.engine.s3_store import COPY_BYTES_MAX, S3Store, is_ours
@@ -126,14 +126,16 @@ class S3Artifacts:
         """Whether the store itself refuses the copy of anything but what is known, all of which we would say again."""
         abilities = self._store.abilities
         pinned = bool(abilities.copy_source) and abilities.copied_metadata and known.size <= COPY_BYTES_MAX
-        return pinned and known.plain and known.etag == version
+        policy = self._store.client.policy
+        is_plain = known.plain and not (policy.customer_key or policy.storage_class)
+        return pinned and is_plain and known.token != "" and known.etag == version
 
     def _copy_known(
         self, source: bytes, known: Known, target: EntryPath, attributes: Attributes, expected: Version, token: str
     ) -> Version:
         key, of_source = self._store.keys.key(target), known.attributes
         given = msgspec.structs.replace(attributes, kind=of_source.kind, rdev=of_source.rdev, target=of_source.target)
-        head = Head(Version(known.etag), known.size, {}, {})
+        head = Head(Version(known.etag), known.size, {}, {TOKEN: known.token})
         self._store.known.forget(key)
         headers = self.described(target, given, token)
         version = self._copying.copy(source, head, key, headers, expected=expected, token=token)

@@ -69,7 +69,13 @@ async def test_a_store_that_heeds_no_condition_is_found_out(rclone: stores.Serve
     capabilities = await engine.probe()
     assert not capabilities.conditional
     assert engine.abilities == Abilities(
-        markers=False, copied_metadata=False, digests=True, bulk_delete=True, key_bytes_max=1024, checksum="md5"
+        markers=False,
+        copied_metadata=False,
+        digests=True,
+        bulk_delete=True,
+        key_bytes_max=1024,
+        checksum="md5",
+        tells_modified=True,
     )
     assert {"put of a new name", "put over a version", "copy of one version"} <= set(capabilities.degraded)
     told = {finding.subject: finding.found for finding in capabilities.findings}
