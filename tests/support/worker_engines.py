@@ -159,7 +159,14 @@ _ATTRIBUTES = Attributes(Kind.FILE, 0o4755, 1, 2, -3, 4, 5, 6, b"\xff", {b"user.
 
 
 def _sample(hint: Any, word: str) -> Any:
-    simple = {bytes: b"\xff" + word.encode(), int: len(word), str: word, bool: True, type(None): None}
+    simple = {
+        bytes: b"\xff" + word.encode(),
+        int: len(word),
+        float: len(word) / 2,
+        str: word,
+        bool: True,
+        type(None): None,
+    }
     if hint in simple:
         return simple[hint]
     if hint is Attributes:
