@@ -28,6 +28,9 @@ def as_row(record: EventRecord) -> dict[str, Value]:
     row: dict[str, Value] = {field: getattr(record, field) for field in FIELDS}
     row["container"] = name_text(record.container)
     row["artifact"] = name_text(record.artifact)
+    if record.target_container is not None and record.target_artifact is not None:
+        row["target_container"] = name_text(record.target_container)
+        row["target_artifact"] = name_text(record.target_artifact)
     return row
 
 

@@ -4,7 +4,7 @@ from typing import Final, Required, TypedDict
 
 import msgspec
 
-FORMAT_VERSION: Final = 1
+FORMAT_VERSION: Final = 2
 """Raised with every new field, so that an older program refuses instead of dropping meaning."""
 
 
@@ -14,8 +14,9 @@ class EventRecord(msgspec.Struct, frozen=True, array_like=True, gc=False):
     ``sequence`` is dense from 1 in one state directory; ``time_ns`` is the start in nanoseconds since 1970;
     ``size``, ``offset`` and ``length`` are bytes, None where the operation has no such thing; ``outcome`` is
     ``"OK"`` or an errno name; ``durability`` says what the operation's result survives; ``requests`` counts calls
-    of the engine that it caused.  The last five sum up the reads and writes of one handle, on its ``release``;
-    ``sequential_share`` is the part of them, 0..1, that began where the one before ended.
+    of the engine that it caused.  ``reads`` to ``sequential_share`` sum up the reads and writes of one handle, on its
+    ``release``; ``sequential_share`` is the part of them, 0..1, that began where the one before ended.  The target is
+    where a rename led, None for everything else.
     """
 
     sequence: int
@@ -43,6 +44,8 @@ class EventRecord(msgspec.Struct, frozen=True, array_like=True, gc=False):
     bytes_read: int = 0
     bytes_written: int = 0
     sequential_share: float | None = None
+    target_container: bytes | None = None
+    target_artifact: bytes | None = None
 
 
 class EventFields(TypedDict, total=False):
@@ -70,6 +73,8 @@ class EventFields(TypedDict, total=False):
     bytes_read: int
     bytes_written: int
     sequential_share: float | None
+    target_container: bytes | None
+    target_artifact: bytes | None
 
 
 encode: Final = msgspec.msgpack.Encoder().encode

@@ -1,11 +1,13 @@
 """The whole state as one value (``docs/formats/checkpoint.md``): what a checkpoint holds."""
 
+from collections.abc import Sequence
 from typing import Final
 
 import msgspec
 
 from vaultairefs.backlog import snapshot as backlog_snapshot
 from vaultairefs.buffer import snapshot as buffer_snapshot
+from vaultairefs.journal import JournalEntry
 from vaultairefs.ledger.rooms import Rooms
 from vaultairefs.model.errors import BadInput, Corrupt
 from vaultairefs.model.values import Ino
@@ -18,7 +20,8 @@ FORMAT_VERSION: Final = 2
 class Checkpoint(msgspec.Struct, array_like=True):
     """``operation_id`` is the last one used; ``event_sequence`` the next event's at that moment.
 
-    ``shelf`` are the packed rows of clean entries, by inode.
+    ``shelf`` are the packed rows of clean entries, by inode.  ``in_flight`` are operations up to ``operation_id`` that
+    had no event yet, each with the first change that it had made.
     """
 
     format_version: int
@@ -28,6 +31,7 @@ class Checkpoint(msgspec.Struct, array_like=True):
     bodies: list[buffer_snapshot.BodyRow]
     backlog: backlog_snapshot.BacklogSnapshot
     shelf: dict[Ino, bytes] = {}
+    in_flight: list[tuple[int, JournalEntry | None]] = []
 
 
 class _Version1(msgspec.Struct, array_like=True):
@@ -46,7 +50,13 @@ _decode: Final = msgspec.msgpack.Decoder(Checkpoint).decode
 _decode_1: Final = msgspec.msgpack.Decoder(_Version1).decode
 
 
-def encode(rooms: Rooms, *, operation_id: int, event_sequence: int) -> bytes:
+def encode(
+    rooms: Rooms,
+    *,
+    operation_id: int,
+    event_sequence: int,
+    in_flight: Sequence[tuple[int, JournalEntry | None]] = (),
+) -> bytes:
     """The state of the rooms, as of now."""
     return _encode(
         Checkpoint(
@@ -57,6 +67,7 @@ def encode(rooms: Rooms, *, operation_id: int, event_sequence: int) -> bytes:
             buffer_snapshot.take(rooms.buffer),
             backlog_snapshot.take(rooms.backlog),
             rooms.shelf.rows,
+            list(in_flight),
         )
     )
 

@@ -17,7 +17,7 @@ from typing import Final
 
 import msgspec
 
-from vaultairefs.journal import Journal
+from vaultairefs.journal import Journal, JournalEntry
 from vaultairefs.ledger import checkpoint
 from vaultairefs.ledger.rooms import Rooms
 from vaultairefs.model.errors import Corrupt, DeviceFailed
@@ -47,6 +47,7 @@ class Orders(msgspec.Struct, frozen=True):
     operation_id: int
     event_sequence: int
     nameless: list[Ino]
+    in_flight: list[tuple[int, JournalEntry | None]] = []
 
 
 def compact(orders: Orders) -> None:
@@ -63,7 +64,12 @@ def compact(orders: Orders) -> None:
     for ino in rooms.namespace.nameless - set(orders.nameless):
         rooms.namespace.forget(ino)
         rooms.buffer.empty(ino, orders.sequence)
-    payload = checkpoint.encode(rooms, operation_id=orders.operation_id, event_sequence=orders.event_sequence)
+    payload = checkpoint.encode(
+        rooms,
+        operation_id=orders.operation_id,
+        event_sequence=orders.event_sequence,
+        in_flight=orders.in_flight,
+    )
     journal.write_checkpoint(orders.sequence, payload)
 
 

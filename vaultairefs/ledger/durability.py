@@ -7,7 +7,7 @@ import structlog
 import trio
 
 from vaultairefs.events import EventLog
-from vaultairefs.journal import Journal
+from vaultairefs.journal import Journal, JournalEntry
 from vaultairefs.ledger import checkpoint
 from vaultairefs.ledger.chores import Chore
 from vaultairefs.ledger.compaction import Orders, compact_elsewhere
@@ -31,7 +31,8 @@ class Durability:
     """What ``Ledger`` is below its ``commit``.
 
     Invariants: ``refusal`` is set for ever by the first failed sync, and by a change that was journalled and could
-    not be posted; nothing is committed or acknowledged after that.
+    not be posted; nothing is committed or acknowledged after that.  ``_in_flight`` are the operations that have no
+    event yet, each with its first change.
     """
 
     def __init__(
@@ -52,6 +53,7 @@ class Durability:
         self._clock_ns = clock_ns
         self._sequence = sequence
         self._operation_id = operation_id
+        self._in_flight: dict[int, JournalEntry | None] = {}
         self._checkpoint_bytes = checkpoint_bytes
         self._checkpointing = trio.Lock()
         self._group = GroupCommit(lambda: self._sequence, self._sync_once)
@@ -82,7 +84,10 @@ class Durability:
         async with self._checkpointing:
             sequence = self._sequence
             payload = checkpoint.encode(
-                self._rooms, operation_id=self._operation_id, event_sequence=self.events.next_sequence
+                self._rooms,
+                operation_id=self._operation_id,
+                event_sequence=self.events.next_sequence,
+                in_flight=list(self._in_flight.items()),
             )
             # First the bodies that renames in it made reachable, then the checkpoint that makes those renames final.
             await self.sync()
@@ -100,6 +105,7 @@ class Durability:
                 self._operation_id,
                 self.events.next_sequence,
                 sorted(self._rooms.namespace.nameless),
+                list(self._in_flight.items()),
             )
             # As above; and no checkpoint may be ahead of its journal.
             await self.sync()

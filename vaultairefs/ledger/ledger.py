@@ -133,6 +133,8 @@ class Ledger(Durability):
                 self.buffer.cut_back(change.ino)
             raise
         self._sequence = sequence
+        if self._in_flight.get(asked.operation_id, entry) is None:
+            self._in_flight[asked.operation_id] = entry
         try:
             rooms.post(sequence, change)
         except BaseException as error:
@@ -210,7 +212,12 @@ class Ledger(Durability):
         self._operation_id += 1
         if self._rooms.shelf.is_wanted:
             self._rooms.shelf.put_away(_LOOKS)
+        self._in_flight[self._operation_id] = None
         return self._operation_id
+
+    def operation_ended(self, operation_id: int) -> None:
+        """The operation has its event; one that has not when the daemon dies is given one by recovery."""
+        self._in_flight.pop(operation_id, None)
 
     def fingerprint(self) -> Any:
         """A canonical value of the whole state with OPEN bodies folded: equal before a crash and after recovery."""

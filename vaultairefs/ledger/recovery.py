@@ -279,9 +279,10 @@ class Recovery:
     def _complete_events(self, replayed: list[JournalEntry]) -> None:
         saved = self._checkpoint
         begun_after, since = (saved.operation_id, saved.event_sequence) if saved is not None else (0, 1)
+        in_flight = dict(saved.in_flight) if saved is not None else {}
         recorded = self._events.recorded_operations(since) if self._events.next_sequence > since else set()
         used = (entry.operation_id for entry in replayed)
         self.operation_id = max(begun_after, max(recorded, default=0), max(used, default=0))
         self.report.events_completed = complete_events(
-            self._events, replayed, recorded, begun_after, self.rooms.namespace
+            self._events, replayed, recorded, begun_after, in_flight, self.rooms.namespace
         )

@@ -19,7 +19,7 @@ from vaultairefs.events import EventRecord
 from vaultairefs.ledger import Ledger
 from vaultairefs.model.context import OperationContext, current, enter, leave
 from vaultairefs.model.errors import Stale
-from vaultairefs.model.values import Ino
+from vaultairefs.model.values import EntryKey, Ino
 from vaultairefs.namespace import Inode
 
 OK: Final = "OK"
@@ -82,6 +82,7 @@ class Passage:
         "io",
         "length",
         "offset",
+        "target",
     )
 
     def __init__(self, door: "Door", context: OperationContext, ino: Ino, parent: Ino, name: bytes) -> None:
@@ -96,6 +97,7 @@ class Passage:
         self.durability = ""
         self.cache_hit: bool | None = None
         self.io = NO_IO
+        self.target: EntryKey | None = None
 
     def __enter__(self) -> "Passage":
         self._token: Token[OperationContext] = enter(self._context)
@@ -178,6 +180,7 @@ class Door:
         """Record the call that just ended."""
         inode, io, events = passage.inode, passage.io, self.ledger.events
         container, artifact = passage.where()
+        target = passage.target
         try:
             events.append(
                 EventRecord(
@@ -206,9 +209,12 @@ class Door:
                     io.bytes_read,
                     io.bytes_written,
                     io.sequential_share,
+                    self.container_path(target.container) if target is not None else None,
+                    target.name if target is not None else None,
                 )
             )
         except Exception as failure:
             if not self.lost_events:
                 log.error("an event could not be written", operation=context.operation, error=str(failure))
             self.lost_events += 1
+        self.ledger.operation_ended(context.operation_id)

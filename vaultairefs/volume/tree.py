@@ -30,7 +30,7 @@ from vaultairefs.model.errors import (
     TooManyLinks,
 )
 from vaultairefs.model.names import TARGET_BYTES_MAX
-from vaultairefs.model.values import Ino, Kind, kind_of
+from vaultairefs.model.values import EntryKey, Ino, Kind, kind_of
 from vaultairefs.namespace import Inode
 from vaultairefs.volume.births import attributes_for
 from vaultairefs.volume.core import Core
@@ -152,6 +152,7 @@ class Tree:
     async def rename(self, parent: Ino, name: bytes, new_parent: Ino, new_name: bytes, mode: RenameMode) -> None:
         """renameat2(2).  Two names of one inode: nothing happens.  ``InvalidRequest`` for a move into itself."""
         with self._core.door.names("rename", parent, name) as passage:
+            passage.target = EntryKey(new_parent, new_name)
             passage.inode = await rename(self._core, parent, name, new_parent, new_name, mode)
 
     async def _vacancy(self, parent: Ino, name: bytes) -> Inode:

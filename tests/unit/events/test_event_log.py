@@ -95,7 +95,7 @@ def test_the_format_has_exactly_the_fields_of_the_contract() -> None:
     names = (
         "sequence time_ns tenant mount operation_id pid uid comm operation container artifact inode size offset length "
         "duration_ns outcome durability cache_hit requests "
-        "reads writes bytes_read bytes_written sequential_share"
+        "reads writes bytes_read bytes_written sequential_share target_container target_artifact"
     )
     assert " ".join(EventRecord.__struct_fields__) == names
 

@@ -7,10 +7,12 @@ import sys
 import threading
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from tests.support.killing import ROOT
 from vaultairefs.events import EventLog, EventReader, files, reader
+from vaultairefs.events import log as log_module
 from vaultairefs.events.record import EventRecord, decode, encode
 from vaultairefs.model.errors import BadInput
 
@@ -201,3 +203,26 @@ def test_compressed_segments_are_plain_gzip_of_the_segment(tmp_path: Path) -> No
     log.compact()
     assert gzip.decompress(files.packed_path(tmp_path, 1).read_bytes()) == plain
     assert os.stat(files.packed_path(tmp_path, 1)).st_mode & 0o077 == 0
+
+
+def test_a_log_of_version_1_reads_with_defaults_beside_a_newer_segment(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Fields are only ever appended: an older program's record is a shorter array."""
+    fields = EventRecord.__struct_fields__
+    shorter = fields.index("target_container")
+
+    def encode_1(record: EventRecord) -> bytes:
+        return msgspec.msgpack.encode([getattr(record, field) for field in fields[:shorter]])
+
+    with monkeypatch.context() as older:
+        older.setattr(log_module, "FORMAT_VERSION", 1)
+        older.setattr(log_module, "encode", encode_1)
+        log = open_log(tmp_path)
+        log.record(time_ns=1, operation="rename", container=b"d", artifact=b"a")
+        log.close()
+    log = open_log(tmp_path)
+    log.record(time_ns=2, operation="rename", artifact=b"b", target_container=b"d", target_artifact=b"c")
+    one, two = EventReader(tmp_path).read()
+    assert (one.operation, one.artifact, one.target_artifact) == ("rename", b"a", None)
+    assert (two.artifact, two.target_container, two.target_artifact) == (b"b", b"d", b"c")

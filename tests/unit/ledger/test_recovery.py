@@ -28,6 +28,7 @@ def body_path(lab: Lab, copy: Path, ino: Ino) -> Path:
 
 def record(lab: Lab, operation_id: int, operation: str = "mkdir") -> None:
     lab.ledger.events.record(time_ns=1, operation=operation, operation_id=operation_id, outcome="OK")
+    lab.ledger.operation_ended(operation_id)
 
 
 class Caller:
@@ -144,6 +145,33 @@ def test_an_operation_that_lost_its_event_gets_one(lab: Lab, base: Path, open_la
         (3, "rename", "OK"),
     ]
     assert (events[1].container, events[1].artifact, events[1].pid, events[1].uid) == (b"d", b"a", 5, 6)
+    assert (events[2].artifact, events[2].target_container, events[2].target_artifact) == (b"a", b"d", b"b")
+    assert open_lab(again.copy(base / "third")).ledger.recovered.events_completed == 0
+
+
+@pytest.mark.parametrize("elsewhere", [False, True])
+def test_an_operation_in_flight_across_a_checkpoint_gets_its_event(
+    lab: Lab, base: Path, open_lab: OpenLab, elsewhere: bool
+) -> None:
+    """One had changed something before the checkpoint, one changes it afterwards, one nothing, one has ended."""
+    lab.checkpoint()
+    early, late, idle, ended = (lab.ledger.next_operation_id() for _ in range(4))
+    with Caller(early, "rename"):
+        lab.file(b"a")
+        lab.rename(b"a", b"b")
+    with Caller(ended, "create"):
+        lab.file(b"c")
+    record(lab, ended, "create")
+    if elsewhere:
+        trio.run(lab.ledger.checkpoint_elsewhere)
+    else:
+        lab.checkpoint()
+    with Caller(late, "mkdir"):
+        lab.container(b"d")
+    again = open_lab(lab.copy(base / "copy"))
+    found = [(event.operation_id, event.operation) for event in again.ledger.events.read()]
+    assert found == [(ended, "create"), (early, "rename"), (late, "mkdir")]
+    assert again.ledger.next_operation_id() > idle
     assert open_lab(again.copy(base / "third")).ledger.recovered.events_completed == 0
 
 

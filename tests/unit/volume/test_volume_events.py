@@ -26,6 +26,21 @@ OPERATIONS = (
 )
 
 
+async def test_a_rename_says_where_from_and_where_to(house: House) -> None:
+    home = await house.volume.tree.mkdir(ROOT, b"d", 0o755)
+    await house.volume.files.create(ROOT, b"a", 0o644, os.O_RDWR)
+    await house.volume.tree.rename(ROOT, b"a", home.ino, b"b", RenameMode.REPLACE)
+    last = events(house)[-1]
+    assert (last.operation, last.container, last.artifact) == ("rename", b"", b"a")
+    assert (last.target_container, last.target_artifact) == (b"d", b"b")
+    assert all(event.target_artifact is None for event in events(house)[:-1])
+
+
+async def test_operations_that_ended_are_not_in_flight(house: House) -> None:
+    await every_call(house.volume)
+    assert house.ledger._in_flight == {}
+
+
 async def every_call(volume: Volume) -> None:
     """Call everything once, in the order of ``OPERATIONS``."""
     tree, inodes, xattrs, listings, files = volume.tree, volume.inodes, volume.xattrs, volume.listings, volume.files
