@@ -1,5 +1,7 @@
 """Learn what the engine holds: list containers when they are used and are not fresh.
 
+While the engine is away, what was listed before in this life is gone on with: programs read what is cached.
+
 Promise: after ``ensure_listed`` the container's live entries are what the engine held at some moment during the call,
 plus everything that is owed; after ``ensure_known`` that is so of one name.  One listing at a time per container,
 shared by all who wait for it.  A listing that fails, or during which the container itself was moved, changes nothing.
@@ -18,7 +20,7 @@ from vaultairefs.fetch.absorbing import Absorber
 from vaultairefs.ledger import Ledger
 from vaultairefs.ledger.whereabouts import ROOT_KEY, chain_of, container_path
 from vaultairefs.model.changes import ArtifactDiscovered
-from vaultairefs.model.errors import NotAContainer, NotFound, Stale, Unavailable, VaultaireError
+from vaultairefs.model.errors import NotAContainer, NotFound, Stale, TimedOut, Unavailable, VaultaireError
 from vaultairefs.model.values import ROOT, STAGING, EntryKey, EntryPath, Ino
 
 _FORGET_ABOVE: Final = 65536
@@ -32,6 +34,9 @@ _ATTEMPTS_MAX: Final = 50
 _ENTRIES_AT_ONCE: Final = 200
 """Entries taken over before other tasks get their turn: a few milliseconds."""
 
+
+GO_ON_SECONDS: Final = 5.0
+"""How long an engine that did not answer is not asked again for the same listing."""
 
 LISTING_SECONDS_MIN: Final = 1.0
 """Where listings stay fresh for less than this, one name is looked at alone: a program that makes n files would have
@@ -123,6 +128,10 @@ class Discovery:
                 info = None
             except NotAContainer:
                 return False
+            except (Unavailable, TimedOut):
+                if key.container not in self._listed:
+                    raise
+                return True
         if chain_of(backlog, key.container) != chain or self._is_moving(chain):
             return False
         if key.name in touched:
@@ -137,11 +146,22 @@ class Discovery:
         try:
             await self._list(ino)
         except VaultaireError as error:
-            listing.error = error
-            raise
+            if not self._goes_on(ino, error):
+                listing.error = error
+                raise
         finally:
             del self._running[ino]
             listing.finished.set()
+
+    def _goes_on(self, ino: Ino, error: VaultaireError) -> bool:
+        """Whether what the last listing showed is good enough for a while: the engine is away, so nobody knows better.
+
+        Names that were forgotten since had their container expired, so none of them is taken for absent.
+        """
+        if ino not in self._listed or not isinstance(error, Unavailable | TimedOut):
+            return False
+        self._listed[ino] = self._clock() - self._ttl_seconds + min(self._ttl_seconds, GO_ON_SECONDS)
+        return True
 
     async def _list(self, ino: Ino) -> None:
         for _ in range(_ATTEMPTS_MAX):

@@ -31,6 +31,9 @@ _REST_AFTER_LONG_PASS_SECONDS: Final = 0.25
 the engine most of its time need not rest for as long."""
 
 
+_HURRY_SECONDS: Final = 5.0
+"""A store that is away is not asked more often than that for the sake of writers who wait for room."""
+
 _LONGER_MAX: Final = 5
 """Passes that find nothing to try, because all that is owed waits for its next try or for an answer of the engine,
 double their rests this often; whoever comes to wait, and a worker that has emptied the queue, end a rest at once."""
@@ -78,6 +81,7 @@ class Flusher:
         self._poked = trio.Event()
         self._changed = trio.Event()
         self._is_running = False
+        self._hurried_at = -math.inf
         self.gate = self._desk.gate
         """Writers of a file in ``gate.closed`` wait for ``gate.passed`` before they write."""
 
@@ -126,6 +130,14 @@ class Flusher:
         finally:
             if ino not in self._desk.awaited:
                 self._desk.flushed_generation.pop(ino, None)
+
+    def hurry(self) -> None:
+        """Somebody needs room: what failed is tried again soon, at most once every few seconds."""
+        now = self._desk.clock()
+        if now - self._hurried_at >= _HURRY_SECONDS:
+            self._hurried_at = now
+            self._desk.failures.hurry()
+            self._poked.set()
 
     async def flush_some(self) -> None:
         """Wait until something more has reached the engine, or there is nothing that could; for those who need room."""

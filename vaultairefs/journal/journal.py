@@ -6,13 +6,15 @@ Promise and format: see the package's text.  One thread appends; ``sync``, ``wri
 
 import os
 from collections.abc import Iterator
+from pathlib import Path
 
 import msgspec
 
+from vaultairefs.disk.reserve import Reserve
 from vaultairefs.disk.segments import Position, SegmentLog
 from vaultairefs.journal.checkpoints import KEPT, Checkpoints, Quarantine
 from vaultairefs.journal.entry import FORMAT_VERSION, JournalEntry, decode, encode
-from vaultairefs.model.errors import Corrupt
+from vaultairefs.model.errors import Corrupt, OutOfSpace, QuotaExceeded
 from vaultairefs.model.values import Sequence
 
 
@@ -20,6 +22,7 @@ class Journal:
     """Entries in ``directory`` (which exists), and the checkpoints beside them.
 
     ``damage`` collects a line for everything unreadable that was met.  ``quarantine`` keeps such bytes.
+    ``reserve`` is room for what makes room; the owner says when to hold it.
     ``checkpoint_bytes`` is the size of the newest checkpoint, as far as one was read or written.
     """
 
@@ -36,6 +39,7 @@ class Journal:
             directory, "journal", segment_bytes=segment_bytes, boot=boot, content_version=FORMAT_VERSION
         )
         self._log.damage = self.damage
+        self.reserve = Reserve(Path(directory) / "reserve", segment_bytes)
         self._checkpoints = Checkpoints(directory, quarantine)
         self._quarantine = quarantine
         self.checkpoint_bytes = 0
@@ -50,18 +54,23 @@ class Journal:
         """About how many bytes a recovery would have to replay: what was appended since the newest checkpoint."""
         return self._appended - self._covered
 
-    def append(self, entry: JournalEntry) -> None:
+    def append(self, entry: JournalEntry, *, is_urgent: bool = False) -> None:
         """Write an entry; when this has returned, ``kill -9`` loses nothing of it.
 
-        ``OutOfSpace``/``QuotaExceeded``/``DeviceFailed``: nothing of it was written.
+        ``OutOfSpace``/``QuotaExceeded``/``DeviceFailed``: nothing of it was written.  An urgent one gets the reserve.
         """
         payload = encode(entry)
-        self._log.append(payload)
+        try:
+            self._log.append(payload)
+        except (OutOfSpace, QuotaExceeded):
+            if not (is_urgent and self.reserve.release()):
+                raise
+            self._log.append(payload)
         self._appended += len(payload)
 
     def mark(self, sequence: Sequence, time_ns: int = 0) -> None:
         """Append a sync mark: everything up to ``sequence`` is durable, bodies included.  Errors like ``append``."""
-        self.append(JournalEntry(sequence, time_ns, 0, "", 0, 0, None))
+        self.append(JournalEntry(sequence, time_ns, 0, "", 0, 0, None), is_urgent=True)
 
     def sync(self) -> None:
         """Block until power loss can no longer take what was appended so far.  ``DeviceFailed`` is for ever."""

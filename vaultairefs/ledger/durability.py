@@ -125,6 +125,7 @@ class Durability:
             Chore("events", self._tidy_events, patient=True),
         )
         while True:
+            await trio.to_thread.run_sync(self._journal.reserve.hold)
             await trio.sleep(SYNC_SECONDS)
             for chore in chores:
                 if self.refusal is None:

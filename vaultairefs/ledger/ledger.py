@@ -21,13 +21,21 @@ from vaultairefs.ledger.shelf import IN_USE_MAX
 from vaultairefs.ledger.witness import Witness, announce
 from vaultairefs.model.changes import (
     NO_INO,
+    ArtifactConflicted,
+    ArtifactDeleted,
     ArtifactFlushed,
+    ArtifactMoved,
     BodyClosed,
+    BodyEvicted,
     BodyOpened,
+    BodySynced,
     Change,
+    EntryRemoved,
     EntryRenamed,
     ExtentsFetched,
     ExtentsWritten,
+    StepBegun,
+    StepEnded,
     Truncated,
 )
 from vaultairefs.model.context import current
@@ -126,7 +134,7 @@ class Ledger(Durability):
             sequence, self._clock_ns(), asked.operation_id, asked.operation, asked.pid, asked.uid, change
         )
         try:
-            self._journal.append(entry)
+            self._journal.append(entry, is_urgent=type(change) in _URGENT)
         except VaultaireError:
             if isinstance(change, ExtentsWritten):
                 # The bytes are in the file already, and must not show up in a hole that is made there later.
@@ -244,6 +252,22 @@ def _prepare_opened(ledger: Ledger, change: BodyOpened) -> BodyOpened:
     ledger.buffer.set_times(change.ino, ledger.namespace.get(change.ino).mtime_ns)
     return change
 
+
+_URGENT: Final = frozenset(
+    {
+        ArtifactConflicted,
+        ArtifactDeleted,
+        ArtifactFlushed,
+        ArtifactMoved,
+        BodyClosed,
+        BodyEvicted,
+        BodySynced,
+        EntryRemoved,
+        StepBegun,
+        StepEnded,
+    }
+)
+"""What makes room, or leads to it: on a full disk these may use the journal's reserve."""
 
 _PREPARATIONS: Final[dict[type, Callable[[Ledger, Any], Any]]] = {
     Truncated: _prepare_truncated,

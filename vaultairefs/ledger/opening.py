@@ -47,6 +47,7 @@ def recover(
     events = EventLog(
         state.path / "events", tenant=tenant, mount=mount or state.mount_id, boot=boot, quarantine=state.quarantine
     )
+    journal.reserve.release()  # recovery has the first claim; the ledger sets it aside again when there is room
     recovery = Recovery(state, journal, events, make_rooms, clock_ns)
     # A million new objects at once are no garbage, and looking for some in them would cost more than making them.
     gc.disable()

@@ -160,6 +160,7 @@ class Content:
     async def _make_room(self, length: int) -> None:
         """Evict and flush until ``length`` more bytes fit; ``OutOfSpace`` after ``ROOM_SECONDS``."""
         core = self._core
+        core.flusher.hurry()
         with trio.move_on_after(ROOM_SECONDS):
             while True:
                 for ino in core.buffer.evictable(max(length, core.buffer.eviction_bytes)):

@@ -7,7 +7,7 @@ import trio.testing
 from tests.unit.flush.world import World
 from vaultairefs.engine.interface import Deletion
 from vaultairefs.fetch.discovery import Discovery
-from vaultairefs.model.errors import NotAContainer, NotFound, Stale, Unavailable
+from vaultairefs.model.errors import AccessDenied, NotAContainer, NotFound, Stale, Unavailable
 from vaultairefs.model.values import ANY, ROOT, Attributes, EntryPath, Ino, Kind
 
 THEIRS = Attributes(Kind.FILE, 0o600, 5, 6, 7, 8, 9)
@@ -61,11 +61,34 @@ async def test_many_callers_share_one_listing(world: World, discovery: Discovery
 async def test_a_failed_listing_fails_its_callers_and_changes_nothing(world: World, discovery: Discovery) -> None:
     await put(world, b"a", b"1")
     await discovery.ensure_listed(ROOT)
-    world.engine.fail_next("list", Unavailable("down"))
-    with pytest.raises(Unavailable):
-        await again(world, discovery)
+    for error in (AccessDenied("not for us"), Unavailable("down")):
+        discovery.expire(ROOT)
+        world.engine.fail_next("list", error)
+        with pytest.raises(type(error)):
+            await again(world, discovery)
     assert names(world) == [b"a"]
     await discovery.ensure_listed(ROOT)
+
+
+async def test_while_the_engine_is_away_what_was_listed_is_gone_on_with(world: World, discovery: Discovery) -> None:
+    """Programs read what is cached; what nobody has listed yet cannot be told, and is no absence."""
+    await world.engine.create_container(b"d", Attributes(Kind.CONTAINER, 0o755, 0, 0, 0, 0, 0))
+    await put(world, b"a", b"1")
+    await discovery.ensure_listed(ROOT)
+    container = world.ledger.namespace.child(ROOT, b"d")
+    assert container is not None
+    world.engine.fail_next("list", Unavailable("down"))
+    await again(world, discovery)
+    assert names(world) == [b"a", b"d"]
+    asked = discovery.listings
+    await discovery.ensure_listed(ROOT)
+    assert discovery.listings == asked, "an engine that is away is asked at every call"
+    world.engine.fail_next("list", Unavailable("down"))
+    with pytest.raises(Unavailable):
+        await discovery.ensure_listed(container.ino)
+    await put(world, b"new", b"2")
+    await again(world, discovery)
+    assert names(world) == [b"a", b"d", b"new"]
 
 
 async def test_a_cancelled_listing_is_taken_over(world: World, discovery: Discovery) -> None:
@@ -219,6 +242,10 @@ async def test_listing_a_container_that_others_removed_says_so(world: World, dis
 async def test_the_absence_of_the_whole_namespace_is_no_deletion(world: World, discovery: Discovery) -> None:
     await put(world, b"a", b"1")
     await discovery.ensure_listed(ROOT)
+    world.engine.fail_next("list", NotFound("the disk is not mounted"))
+    await again(world, discovery)
+    assert names(world) == [b"a"]
+    discovery.expire(ROOT)
     world.engine.fail_next("list", NotFound("the disk is not mounted"))
     with pytest.raises(Unavailable):
         await again(world, discovery)

@@ -15,7 +15,7 @@ async def test_a_container_whose_times_a_put_disturbed_gets_them_back(world: Wor
     world.write(ino, 0, b"2")
     append, is_over = world.ledger._journal.append, False
 
-    def killed(entry: JournalEntry) -> None:
+    def killed(entry: JournalEntry, *, is_urgent: bool = False) -> None:
         nonlocal is_over
         if is_over:
             raise Crash

@@ -22,7 +22,7 @@ def test_a_sync_that_finds_no_room_takes_nothing_from_the_next(base: Path, monke
         trio.run(lab.ledger.sync_body, ino)
     append = lab.ledger._journal.append
 
-    def full(entry: JournalEntry) -> None:
+    def full(entry: JournalEntry, *, is_urgent: bool = False) -> None:
         if isinstance(entry.change, BodySynced):
             raise OutOfSpace("no room")
         append(entry)

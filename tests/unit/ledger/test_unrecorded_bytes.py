@@ -42,7 +42,7 @@ def test_they_do_not_show_up_when_the_file_grows(base: Path) -> None:
 
 
 def test_bytes_whose_record_found_no_room_are_taken_back(base: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def full(entry: Any) -> None:
+    def full(entry: Any, *, is_urgent: bool = False) -> None:
         raise OutOfSpace
 
     lab = Lab(base / "1")

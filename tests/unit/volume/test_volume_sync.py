@@ -183,3 +183,51 @@ async def test_a_read_only_mount_brings_nothing_to_the_engine(tmp_path: Path, en
         await house.volume.files.release(handle)
     await house.close()
     assert not list(engine.walk())
+
+
+@pytest.mark.parametrize(
+    ("mount", "own", "reaches_engine", "bodies"),
+    [
+        (SyncLevel.BUFFERED, b"stored", True, 1),
+        (SyncLevel.JOURNALED, b"stored", True, 1),
+        (SyncLevel.STORED, b"journaled", False, 1),
+        (SyncLevel.STORED, b"buffered", False, 0),
+        (SyncLevel.STORED, None, True, 1),
+        (SyncLevel.BUFFERED, None, False, 0),
+    ],
+)
+async def test_a_files_own_level_counts_before_the_mounts(
+    tmp_path: Path,
+    engine: MemoryEngine,
+    monkeypatch: pytest.MonkeyPatch,
+    mount: SyncLevel,
+    own: bytes | None,
+    reaches_engine: bool,
+    bodies: int,
+) -> None:
+    house = await House.open(tmp_path / "state", engine, sync_level=mount)
+    with calling_as(ROOT_CALLER):
+        made, handle = await house.volume.files.create(ROOT, b"f", 0o644, os.O_RDWR)
+        if own is not None:
+            await house.volume.xattrs.setxattr(made.ino, b"user.vaultaire.sync", own)
+        await house.volume.files.write(handle, 0, b"precious")
+        counting = Counting(house, monkeypatch)
+        await house.volume.files.fsync(handle, True)
+        assert counting.bodies == bodies
+        assert any(path.name == b"f" for path, _, _ in engine.walk()) == reaches_engine
+        await house.volume.files.release(handle)
+    await house.close()
+
+
+async def test_fsync_of_a_directory_makes_its_names_safe_and_no_body(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The caller syncs the files that it wants safe: fsync(2) says no more of a directory."""
+    home = await house.volume.tree.mkdir(ROOT, b"d", 0o755)
+    _, handle = await house.volume.files.create(home.ino, b"f", 0o644, os.O_RDWR)
+    await house.volume.files.write(handle, 0, b"x")
+    counting = Counting(house, monkeypatch)
+    directory = await house.volume.listings.opendir(home.ino)
+    await house.volume.listings.fsyncdir(directory, False)
+    assert (counting.bodies, counting.journals) == (0, 1)
+    await house.volume.files.release(handle)
