@@ -83,6 +83,9 @@ class S3Containers:
             raise ContainerNotEmpty(container=container)
         if not page.objects and not store.keys.is_long(container):
             return
+        parent = container.rpartition(b"/")[0]
+        if parent in store.implicit:
+            self.keep(parent)
         keys = [*self._index.all_keys(prefix), *([true_path] if store.keys.is_long(container) else []), marker]
         if len(keys) > 1 and store.abilities.bulk_delete and all(map(fits_xml, keys)):
             codes = store.objects.delete_many([(key, "") for key in keys]).values()

@@ -160,3 +160,14 @@ async def test_a_tenant_sees_nothing_of_another(server: stores.Server) -> None:
             await two.stat(at(path))
     await one.close()
     await two.close()
+
+
+async def test_a_container_that_others_made_outlives_the_last_container_in_it(engine: S3Engine, foreign: Any) -> None:
+    """It exists by what is in it alone, and nobody here removed it."""
+    foreign("a/b/c.txt")
+    assert await names(engine, b"a") == {b"b"}
+    assert await names(engine) == {b"a"}
+    assert await engine.delete([Deletion(at(b"a/b/c.txt"))]) == [None]
+    await engine.delete_container(b"a/b")
+    assert await names(engine, b"a") == set()
+    assert await names(engine) == {b"a"}
