@@ -310,6 +310,10 @@ class VolumeMachine(RuleBasedStateMachine):
         self.portal.run(self.house.drain)
         self.compare_with_engine()
 
+    def may_move_to_another_machine(self) -> bool:
+        return True
+
+    @precondition(lambda self: self.may_move_to_another_machine())
     @rule()
     def move_to_another_machine(self) -> None:
         """Everything in the engine, and a new daemon that knows nothing."""
@@ -394,6 +398,27 @@ class VolumeOverLocalMachine(VolumeMachine):
     def stored(self) -> dict[Path, Stored]:
         return plain_tree(self.directory / "store")
 
+
+class VolumeOverPlainKeysMachine(VolumeMachine):
+    """The same over an engine that cannot rename."""
+
+    def make_engine(self) -> Engine:
+        abilities = Capabilities(names_checked=False, inline_bytes_max=16 << 10, chunk_bytes=64 << 10)
+        return MemoryEngine(capabilities=abilities, page_entries=3)
+
+    def may_move_to_another_machine(self) -> bool:
+        """There are no links: names of one file would be files of their own there."""
+        nodes = [node for path, node in self.reference.nodes().items() if path]
+        return len({id(node) for node in nodes}) == len(nodes)
+
+
+TestVolumeOverPlainKeys = VolumeOverPlainKeysMachine.TestCase
+TestVolumeOverPlainKeys.settings = settings(
+    max_examples=20,
+    stateful_step_count=40,
+    deadline=None,
+    suppress_health_check=list(HealthCheck),
+)
 
 TestVolumeOverMemory = VolumeMachine.TestCase
 TestVolumeOverMemory.settings = settings(

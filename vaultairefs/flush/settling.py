@@ -1,18 +1,16 @@
 """Find out what became of a step whose outcome no record tells: after a failure, a cancellation or a crash.
 
-``judge`` is pure.  ``Settler`` looks at the engine, lets it judge, and records the answer.
+``Settler`` looks at the engine, lets ``judging`` say what that means, and records the answer.
 """
 
-import enum
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Final
+import msgspec
 
 from vaultairefs.backlog import StoredRef
 from vaultairefs.engine.interface import EntryInfo, Upload
 from vaultairefs.flush.conflicts import Conflicts
 from vaultairefs.flush.desk import Desk
-from vaultairefs.flush.rearranging import mtime_token, same_attributes
+from vaultairefs.flush.judging import CARRIERS, Evidence, Verdict, judge
+from vaultairefs.flush.rearranging import same_attributes
 from vaultairefs.ledger.arrivals import discover
 from vaultairefs.ledger.losses import lose
 from vaultairefs.ledger.whereabouts import ROOT_KEY, entry_path
@@ -26,80 +24,6 @@ from vaultairefs.model.changes import (
 )
 from vaultairefs.model.errors import Busy, Unavailable
 from vaultairefs.model.values import ABSENT, ROOT, STAGING, EntryKey, EntryPath, Ino, Kind
-
-_CARRIERS: Final = ("move", "link", "copy")
-"""Verbs that bring what another name holds."""
-
-
-class Verdict(enum.Enum):
-    """What became of a step."""
-
-    DONE = enum.auto()
-    UNDONE = enum.auto()
-    """Nothing happened, and it may be tried again as it was."""
-    GONE = enum.auto()
-    """What our records say is at the name is not there any more."""
-    OURS = enum.auto()
-    """Our own work is there, of which no record is left (power was cut): it may be replaced."""
-    FOREIGN = enum.auto()
-    """Somebody else's work is there."""
-    LOST = enum.auto()
-    """What was to be moved, linked or copied is not where our records say."""
-    CHANGED = enum.auto()
-    """What was to be moved, linked or copied is another version now."""
-
-
-@dataclass(frozen=True, slots=True)
-class Evidence:
-    """``target`` and ``source`` are what the engine holds there now; ``row`` is what our records say of the target.
-
-    ``size`` is what it must have where only attributes were sent; None if its bytes are newer here.
-    """
-
-    target: EntryInfo | None
-    source: EntryInfo | None = None
-    row: StoredRef | None = None
-    size: int | None = None
-
-    @property
-    def is_target_replaceable(self) -> bool:
-        """Whether the engine holds at the target what our records say, and an artifact may take its place."""
-        if self.target is None or self.row is None:
-            return self.target is None and self.row is None
-        return self.target.version == self.row.version and self.target.attributes.kind is not Kind.CONTAINER
-
-
-def judge(step: StepBegun, evidence: Evidence, is_ours: Callable[[Ino, EntryInfo], bool]) -> Verdict:
-    """What became of ``step``; ``is_ours`` tells an unrecorded put of an inode."""
-    target = evidence.target
-    if target is not None and _is_done(step, target, evidence):
-        return Verdict.DONE
-    if step.verb in _CARRIERS:
-        if evidence.source is None:
-            return Verdict.LOST
-        if evidence.source.version != step.version:
-            return Verdict.CHANGED
-    if target is None:
-        return Verdict.UNDONE if evidence.row is None else Verdict.GONE
-    if evidence.row is not None and evidence.row.version == target.version:
-        return Verdict.UNDONE
-    return Verdict.OURS if is_ours(step.ino, target) else Verdict.FOREIGN
-
-
-def _is_done(step: StepBegun, target: EntryInfo, evidence: Evidence) -> bool:
-    match step.verb:
-        case "put" | "copy":
-            return bool(step.token) and target.token == step.token
-        case "create_container":
-            return target.attributes.kind is Kind.CONTAINER
-        case "set_attributes":
-            if evidence.row is None or evidence.row.version == target.version:
-                return False
-            return step.token == mtime_token(target.attributes) and evidence.size in (None, target.size)
-        case "delete" | "delete_container":
-            return False
-        case _:
-            return target.version == step.version
 
 
 class Settler:
@@ -118,7 +42,7 @@ class Settler:
         if path is None:
             desk.end(key)  # its container left the engine, and it with it
             return
-        looks_at_source = step.verb in _CARRIERS
+        looks_at_source = step.verb in CARRIERS
         names = [key, source] if looks_at_source else [key]
         with desk.working_on(names, [step.ino]):
             if step.upload_id:  # first, so that a commit that is still on its way comes too late
@@ -131,7 +55,7 @@ class Settler:
             evidence = Evidence(target, origin, self._row(key, step.ino), self._size_of(step.ino))
             self._learn_kind(evidence)
             verdict = judge(step, evidence, desk.is_ours)
-            if verdict is Verdict.CHANGED and step.verb == "move" and origin is not None:
+            if verdict is Verdict.CHANGED and origin is not None and self._was_renamed(step, source):
                 if evidence.is_target_replaceable and key.container != STAGING:
                     await self._move_theirs(step, source, origin, path, evidence)
                 else:
@@ -139,6 +63,13 @@ class Settler:
                     desk.end(key)
             else:
                 self._record(verdict, step, key, source, evidence)
+
+    def _was_renamed(self, step: StepBegun, source: EntryKey) -> bool:
+        """Whether the step should have left nothing at ``source``."""
+        if step.verb == "move":
+            return True
+        ours = self._desk.ledger.namespace.find(step.ino)
+        return step.verb == "copy" and step.container != STAGING and (ours is None or source not in ours.refs)
 
     def _row(self, key: EntryKey, ino: Ino) -> StoredRef | None:
         """What we believe to be at ``key``: our records, or what was found there that may be replaced."""
@@ -221,6 +152,8 @@ class Settler:
         if step.verb == "move":
             desk.disturb(source.container)
             commit(ArtifactMoved(step.ino, *source, *key))
+        elif step.verb == "copy" and self._is_of_theirs(step, source):
+            self._take_in_copy(step, source, target)
         elif step.verb == "copy":
             same = inode is not None and key in inode.refs and not desk.ledger.backlog.owes_content(step.ino)
             same = same and inode is not None and same_attributes(inode.attributes(), target.attributes)
@@ -259,9 +192,34 @@ class Settler:
             desk.end(key)
             return
         expected = desk.expected(key, seen.row.version if seen.row is not None else ABSENT)
+        if step.verb == "copy":
+            token = desk.new_token(step.ino)
+            desk.begin("copy", step.ino, key, version=theirs.version, token=token, source=source)
+            version = await desk.engine.copy(
+                origin, path, version=theirs.version, attributes=None, expected=expected, token=token
+            )
+            self._take_in_copy(
+                msgspec.structs.replace(step, version=theirs.version), source, theirs._replace(version=version)
+            )
+            return
         await desk.engine.move(origin, path, version=theirs.version, expected=expected)
         desk.ledger.commit(ArtifactMoved(step.ino, *source, *key))
         self._replace(key, theirs._replace(name=key.name))
+        desk.teller.event("conflict", key, step.ino)
+
+    def _is_of_theirs(self, step: StepBegun, source: EntryKey) -> bool:
+        """Whether what was copied is not the version that we had there."""
+        row = self._desk.ledger.backlog.stored(source)
+        return row is not None and row.ino == step.ino and row.version != step.version
+
+    def _take_in_copy(self, step: StepBegun, source: EntryKey, copied: EntryInfo) -> None:
+        """Theirs has the name that ours had for programs; where it was copied from nobody wants it any more."""
+        desk, key, commit = self._desk, EntryKey(step.container, step.name), self._desk.ledger.commit
+        desk.records.note(step.ino)
+        commit(ArtifactFlushed(step.ino, *source, step.version, content=False, attributes=False, alone=True))
+        commit(ArtifactCopied(step.ino, *key, copied.version, step.version, attributes=False))
+        self._replace(key, copied._replace(name=key.name))
+        desk.overrides.pop(key, None)
         desk.teller.event("conflict", key, step.ino)
 
     def _replace(self, key: EntryKey, theirs: EntryInfo) -> None:

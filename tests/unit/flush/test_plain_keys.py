@@ -286,15 +286,64 @@ async def test_entries_that_appear_later_stay_and_are_told_of(world: World) -> N
     assert world.ledger.namespace.child(ROOT, b"a") is not None
 
 
-async def test_a_source_that_others_replaced_is_not_taken_for_ours(world: World) -> None:
-    ino = world.create(ROOT, b"a", b"ours")
+def replaced_by_others(world: World) -> None:
+    """They write anew what programs here have renamed, and the flusher has not."""
+    world.engine._tree.put(EntryPath(b"", b"a"), b"theirs", THEIRS, ANY, "")
+
+
+def held(world: World) -> dict[bytes, bytes]:
+    return {path.joined: content for path, _, content in world.engine.walk()}
+
+
+async def test_a_source_that_others_replaced_is_renamed_as_they_left_it(world: World) -> None:
+    world.create(ROOT, b"a", b"ours")
     await settled(world)
     world.rename(ROOT, b"a", ROOT, b"b")
-    world.engine._tree.put(EntryPath(b"", b"a"), b"theirs", THEIRS, ANY, "")
+    replaced_by_others(world)
     await world.drain()
-    held = {path.joined: content for path, _, content in world.engine.walk()}
-    assert held == {b"a": b"theirs", b"b": b"ours"}
-    assert world.ledger.backlog.refs_of(ino) == [EntryKey(ROOT, b"b")]
+    assert held(world) == {b"b": b"theirs"}
+    found = world.ledger.namespace.child(ROOT, b"b")
+    assert found is not None and (found.size, found.mode) == (6, 0o600)
+
+
+@pytest.mark.parametrize("afterwards", [False, True])
+async def test_a_crash_while_their_version_is_renamed_is_made_good(world: World, afterwards: bool) -> None:
+    world.create(ROOT, b"a", b"ours")
+    await settled(world)
+    world.evict_everything()
+    world.rename(ROOT, b"a", ROOT, b"b")
+    replaced_by_others(world)
+    copies = 0
+
+    def crash(verb: str) -> None:
+        nonlocal copies
+        copies += verb == "copy"
+        if copies == 2 and verb == "copy":
+            raise Crash
+
+    if afterwards:
+        copies = 1  # the first, of our version, is refused and never gets there
+        world.engine.after = crash
+    else:
+        world.engine.before = crash
+    for _ in range(4):
+        try:
+            world.seconds += 60
+            await world.tick()
+        except BaseException:
+            await world.crash()
+    assert copies >= 2
+    await world.drain()
+    assert held(world) == {b"b": b"theirs"}
+
+
+async def test_a_name_that_others_replaced_leaves_other_names_of_ours_as_they_are(world: World) -> None:
+    ino = world.create(ROOT, b"a", b"ours")
+    await settled(world)
+    world.link(ino, ROOT, b"b")
+    replaced_by_others(world)
+    await world.drain()
+    assert held(world) == {b"a": b"theirs", b"b": b"ours"}
 
 
 async def test_nothing_is_parked_for_a_plain_rename(world: World) -> None:
