@@ -45,7 +45,7 @@ _NAMES_SHARE: Final = 2
 
 _IN_DAEMON: Final = frozenset({"file", "memory"})
 """The schemes of engines that work in the daemon itself; all others, those of other packages too, have a worker.
-A local directory is served from this process faster than through another one (docs/decisions/0009)."""
+A local directory is served from this process faster than through another one."""
 
 _IN_MEMORY: Final = frozenset({"memory"})
 """The schemes of engines that hold the only copy, which would be gone with their worker."""
@@ -61,6 +61,7 @@ class Rooms(NamedTuple):
     engine: Engine
     worker: WorkerEngine | None
     requests: Mapping[str, int]
+    store_requests: Mapping[str, int]
     ledger: Ledger
     discovery: Discovery
     fetcher: Fetcher
@@ -108,7 +109,7 @@ async def open_rooms(settings: MountSettings) -> AsyncIterator[Rooms]:
                     buffer_size=settings.buffer_size,
                 )
                 try:
-                    yield _furnish(settings, state, engine, worker, counting.counts, ledger)
+                    yield _furnish(settings, state, engine, worker, counting, ledger)
                 finally:
                     with trio.CancelScope(shield=True):
                         await ledger.close()
@@ -204,7 +205,7 @@ def _furnish(
     state: StateDirectory,
     engine: Engine,
     worker: WorkerEngine | None,
-    requests: Mapping[str, int],
+    counting: Counting,
     ledger: Ledger,
 ) -> Rooms:
     discovery = Discovery(ledger, engine, ttl_seconds=settings.ttl)
@@ -233,7 +234,18 @@ def _furnish(
         read_only=settings.read_only,
         entries_max=settings.memory // _NAMES_SHARE // ENTRY_BYTES,
     )
-    return Rooms(state, engine, worker, requests, ledger, discovery, fetcher, flusher, volume)
+    return Rooms(
+        state,
+        engine,
+        worker,
+        counting.counts,
+        counting.store_requests,
+        ledger,
+        discovery,
+        fetcher,
+        flusher,
+        volume,
+    )
 
 
 def mount_options(settings: MountSettings, source: str) -> MountOptions:

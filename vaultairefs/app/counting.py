@@ -3,16 +3,14 @@
 Promise: a wrapper around any engine; one call of a verb is one request, whether it succeeds or not.
 """
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final
 
+from vaultairefs.engine import worker_verbs
 from vaultairefs.engine.interface import Engine
 
-_VERBS: Final = (
-    "stat list read put begin_upload put_chunk copy_chunk commit_upload abort_upload list_uploads set_attributes copy "
-    "move link delete create_container delete_container usage upkeep"
-)
-VERBS: Final = frozenset(_VERBS.split())
+VERBS: Final = frozenset(worker_verbs.VERBS) - {"probe", "close"}
+"""All that the seam has but what every mount does once."""
 
 
 class Counting:
@@ -29,6 +27,12 @@ class Counting:
         counted = self._counted(name, value)
         self.__dict__[name] = counted  # found without this detour from now on
         return counted
+
+    @property
+    def store_requests(self) -> Mapping[str, int]:
+        """What the engine says that it asked its store, by operation; empty when it does not count."""
+        requests: Mapping[str, int] = getattr(self._engine, "requests", {})
+        return requests
 
     def _counted(self, verb: str, call: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
         def asking(*arguments: Any, **options: Any) -> Awaitable[Any]:

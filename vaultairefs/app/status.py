@@ -40,6 +40,7 @@ def status_of(settings: MountSettings, rooms: Rooms, supervision: Supervision) -
         "conflicts": flushing.conflicts,
         "quarantined": len(rooms.state.quarantined()),
         "requests": dict(rooms.requests),
+        "store_requests": dict(rooms.store_requests),
         "bytes_uploaded": flushing.bytes_uploaded,
         "bytes_downloaded": rooms.fetcher.bytes_downloaded,
         "inodes": len(rooms.ledger.namespace),

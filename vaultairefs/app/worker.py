@@ -11,6 +11,7 @@ import os
 import signal
 import socket
 import sys
+from pathlib import Path
 from typing import Final
 
 import trio
@@ -22,12 +23,14 @@ from vaultairefs.engine.worker_wire import Wire
 COMMAND: Final = (sys.executable, "-P", "-m", "vaultairefs.app.worker")
 """``-P``: modules are never looked for in the directory that a daemon happens to be started in."""
 
+_OOM_SCORE_MORE: Final = 300
 _PR_SET_PDEATHSIG: Final = 1  # linux/prctl.h
 
 
 def main() -> None:
     """Serve the daemon at the other end of standard input."""
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    _go_first_when_memory_ends()
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
     end = socket.socket(fileno=os.dup(0))
@@ -36,6 +39,12 @@ def main() -> None:
     os.close(null)
     logs.configure("json", to_stderr=True)
     trio.run(_serve, end)
+
+
+def _go_first_when_memory_ends() -> None:
+    """Before the daemon: another worker costs a moment, another daemon a mount (proc_pid_oom_score_adj(5))."""
+    path = Path("/proc/self/oom_score_adj")
+    path.write_text(str(min(int(path.read_text()) + _OOM_SCORE_MORE, 1000)))
 
 
 async def _serve(end: socket.socket) -> None:

@@ -1,7 +1,7 @@
 """An engine in a process of its own, as the daemon sees it: one more ``Engine``.
 
 Bytes go between the store and the bodies' descriptors over there, so they never pass through the process that serves
-FUSE, and no upload competes with it for the interpreter (docs/decisions/0009).
+FUSE, and no upload competes with it for the interpreter (docs/architecture.md, Processes).
 
 Promise: when a worker dies, calls that only look are asked again of the next one; others end in ``Unavailable``, and
 whoever asked settles what became of them.  At most ``CALLS_MAX`` calls are under way, the others wait their turn.

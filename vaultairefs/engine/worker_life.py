@@ -93,12 +93,17 @@ class WorkerLives:
 
     async def running(self) -> Calls:
         """The way to the worker, as soon as there is one; ``Unavailable`` when there is none for a while."""
+        if self._state is not State.RUNNING:
+            await self._wait_for_worker()
+        return self._calls
+
+    async def _wait_for_worker(self) -> None:
         with trio.move_on_after(_WAIT_SECONDS_MAX):
-            while self._state is not State.RUNNING:
-                if self._state is State.CLOSED:
-                    raise Unavailable("the engine is closed")
+            while self._state is not State.CLOSED:
                 await self._changed.wait()
-            return self._calls
+                if self._state is State.RUNNING:
+                    return
+            raise Unavailable("the engine is closed")
         raise Unavailable(f"the engine's worker does not run: {self._reason or 'it is being started'}")
 
     def hold(self, lock: int) -> None:

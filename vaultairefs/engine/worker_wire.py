@@ -24,9 +24,10 @@ from vaultairefs.engine.worker_errors import ErrorForm
 from vaultairefs.model.context import OperationContext
 
 _HEADER: Final = struct.Struct("<IH")
-_RECEIVE_BYTES: Final = 256 << 10
-_DESCRIPTORS_MAX: Final = 253
-"""So many does the kernel hand over with one message (SCM_MAX_FD)."""
+_RECEIVE_BYTES: Final = 128 << 10
+_RIGHTS_BYTES: Final = socket.CMSG_SPACE(253 * 4)
+"""Room for as many descriptors as the kernel hands over at once (SCM_MAX_FD)."""
+_RECEIVE_FLAGS: Final = socket.MSG_CMSG_CLOEXEC
 
 
 class Open(msgspec.Struct, frozen=True, array_like=True, tag=0):
@@ -102,6 +103,7 @@ class Wire:
         self._encoder = msgspec.msgpack.Encoder()
         self._unsent: deque[tuple[memoryview, list[int]]] = deque()
         self._more = trio.Event()
+        self._block = memoryview(bytearray(_RECEIVE_BYTES))
         self._received = bytearray()
         self._descriptors: deque[int] = deque()
         self._is_broken = False
@@ -181,9 +183,7 @@ class Wire:
 
     def _receive_some(self) -> None:
         try:
-            block, ancillary, flags, _ = self._socket.recvmsg(
-                _RECEIVE_BYTES, socket.CMSG_SPACE(_DESCRIPTORS_MAX * 4), socket.MSG_CMSG_CLOEXEC
-            )
+            length, ancillary, flags, _ = self._socket.recvmsg_into([self._block], _RIGHTS_BYTES, _RECEIVE_FLAGS)
         except BlockingIOError:
             return
         except OSError as error:
@@ -195,9 +195,9 @@ class Wire:
                 self._descriptors.extend(numbers)
         if flags & socket.MSG_CTRUNC:
             raise Gone("descriptors were lost: this process may open no more files")
-        if not block:
+        if not length:
             raise Gone("the connection was closed")
-        self._received += block
+        self._received += self._block[:length]
 
 
 def _close_all(descriptors: Iterable[int]) -> None:
