@@ -102,16 +102,19 @@ class Flusher:
     async def drain(self, deadline: float | None = None) -> None:
         """Wait until nothing is owed, or nothing but what somebody has to decide about (``Withheld``).
 
+        The records of it are on the disk then: without them a power cut would make us send again what is left here.
         Gives up at ``deadline`` (trio's clock), which loses nothing.
         ``DeviceFailed``/``ReadOnly`` where the ledger refuses every change: the next life goes on.
         """
         self._desk.failures.hurry()
         with trio.CancelScope(deadline=math.inf if deadline is None else deadline), self._urgency.everything():
             await self._until(lambda: self._is_idle() or self._is_stuck())
+            await self._ledger.sync()
 
     async def flush(self, ino: Ino) -> None:
         """Wait until the engine has the inode under its names, with at least the bytes and attributes of now.
 
+        The records of it are on the disk then, as after ``drain``.
         ``Withheld`` when somebody has to decide first; ``DeviceFailed``/``ReadOnly`` like ``drain``.
         """
         inode = self._ledger.namespace.find(ino)
@@ -127,6 +130,7 @@ class Flusher:
                 )
             if not self._has(ino, generation, started):
                 raise Withheld(self._why_withheld(ino, failed_before), operation="flush")
+            await self._ledger.sync()
         finally:
             if ino not in self._desk.awaited:
                 self._desk.flushed_generation.pop(ino, None)
