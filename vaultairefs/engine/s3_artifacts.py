@@ -5,6 +5,7 @@ object onto itself; what its metadata and content headers said beside ours is sa
 """
 
 from contextlib import suppress
+from typing import Final
 
 import msgspec
 
@@ -13,12 +14,15 @@ from vaultairefs.engine.s3_checksums import checksum_headers
 from vaultairefs.engine.s3_copying import S3Copying
 from vaultairefs.engine.s3_errors import Refused
 from vaultairefs.engine.s3_known import UNKNOWN, Known
-from vaultairefs.engine.s3_metadata import ARTIFACT_TYPE, TOKEN, Extras, Written, kept_headers, read_extras, write
+from vaultairefs.engine.s3_metadata import TOKEN, Extras, Written, is_plain, kept_headers, read_extras, write
 from vaultairefs.engine.s3_objects import Head
 from vaultairefs.engine.s3_reading import S3Reading
 from vaultairefs.engine.s3_store import COPY_BYTES_MAX, S3Store, is_ours
 from vaultairefs.model.errors import Conflict, IsAContainer, NotAContainer, NotFound
 from vaultairefs.model.values import ANY, Attributes, EntryPath, Kind, Version
+
+_RECENT_SECONDS: Final = 5
+"""So long what a listing or an answer showed counts as a look right before."""
 
 
 class S3Artifacts:
@@ -50,12 +54,21 @@ class S3Artifacts:
         return version
 
     def note(
-        self, path: EntryPath, key: bytes, version: Version, size: int, attributes: Attributes, token: str
+        self,
+        path: EntryPath,
+        key: bytes,
+        version: Version,
+        size: int,
+        attributes: Attributes,
+        token: str,
+        *,
+        plain: bool = True,
     ) -> None:
-        """Remember what was just written as we write it."""
-        name = self._store.keys.name_to_tell(path, container=False)
-        seen_s = self._store.client.server_s()
-        self._store.known.note(key, Known(version, size, UNKNOWN, seen_s, attributes, token, name, True))
+        """Remember what was just written; not of a link whose target is its body alone, which nobody has read."""
+        if attributes.kind is Kind.SYMLINK and not attributes.target:
+            return
+        name, seen_s = self._store.keys.name_to_tell(path, container=False), self._store.client.server_s()
+        self._store.known.note(key, Known(version, size, UNKNOWN, seen_s, attributes, token, name, plain))
 
     def described(self, path: EntryPath, attributes: Attributes, token: str) -> dict[str, str]:
         """The headers that say everything about a new artifact."""
@@ -83,12 +96,9 @@ class S3Artifacts:
             return Version(head.etag)
         said = read_extras(head.metadata)
         headers = self._with_sidecar(write(wanted, said._replace(origin=head.etag)))
-        kept = kept_headers(head)
         self._store.known.forget(key)
-        version = self._copy_onto_itself(key, head, {**headers, **kept}, wanted)
-        seen_s, plain = self._store.client.server_s(), not kept.items() - {("content-type", ARTIFACT_TYPE)}
-        row = Known(version, head.size, UNKNOWN, seen_s, wanted, said.token, said.name, plain)
-        self._store.known.note(key, row)
+        version = self._copy_onto_itself(key, head, {**headers, **kept_headers(head)}, wanted)
+        self.note(path, key, version, head.size, wanted, said.token, plain=is_plain(head))
         return version
 
     def copy(
@@ -120,15 +130,22 @@ class S3Artifacts:
             given = msgspec.structs.replace(attributes, kind=given.kind, rdev=given.rdev)
         headers = {**self._with_sidecar(write(given, extras)), **kept_headers(head)}
         self._store.known.forget(target_key)
-        return self._copying.copy(source_key, head, target_key, headers, expected=expected, token=token)
+        version = self._copying.copy(source_key, head, target_key, headers, expected=expected, token=token)
+        self.note(target, target_key, version, head.size, given, token, plain=is_plain(head))
+        return version
 
     def _needs_no_look(self, known: Known, version: Version) -> bool:
-        """Whether the store itself refuses the copy of anything but what is known, all of which we would say again."""
+        """Whether the store itself refuses the copy of other bytes, and all that the object says was seen just now.
+
+        The pin is the ETag, which a change of metadata alone by somebody else leaves as it is; between a HEAD and its
+        copy there is such a moment, too.
+        """
         abilities = self._store.abilities
         pinned = bool(abilities.copy_source) and abilities.copied_metadata and known.size <= COPY_BYTES_MAX
         policy = self._store.client.policy
         is_plain = known.plain and not (policy.customer_key or policy.storage_class)
-        return pinned and is_plain and known.token != "" and known.etag == version
+        is_recent = self._store.client.server_s() - known.seen_s <= _RECENT_SECONDS
+        return pinned and is_plain and is_recent and known.token != "" and known.etag == version
 
     def _copy_known(
         self, source: bytes, known: Known, target: EntryPath, attributes: Attributes, expected: Version, token: str

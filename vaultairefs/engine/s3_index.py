@@ -18,6 +18,7 @@ import structlog
 
 from vaultairefs.engine.s3_dialects import modified_ns_of
 from vaultairefs.engine.s3_errors import Refused
+from vaultairefs.engine.s3_http import Lost, Unsent
 from vaultairefs.engine.s3_index_format import Shard, pack, split, unpack
 from vaultairefs.engine.s3_known import PAYS_FROM, SETTLED_SECONDS, Index, Known
 from vaultairefs.engine.s3_objects import AFTER_PREFIX, Listed, etag_of
@@ -61,10 +62,21 @@ class S3Index:
         return ready, min(waits, default=None)
 
     def write(self, prefix: bytes) -> None:
-        """Bring the container's index up to date.  What changes meanwhile makes it due again."""
-        self._known.changed.pop(prefix, None)
+        """Bring the container's index up to date.  What changes meanwhile makes it due again.
+
+        A store that does not answer is asked again later; one that refuses is not, until something changes.
+        """
+        changed = self._known.changed.pop(prefix, None)
         if not self._store.abilities.tells_modified:
             return
+        try:
+            self._bring_up_to_date(prefix)
+        except (Lost, Unsent, Refused) as failure:
+            if changed is not None and (not isinstance(failure, Refused) or failure.is_for_now):
+                self._known.changed.setdefault(prefix, changed._replace(last=time.monotonic()))
+            raise
+
+    def _bring_up_to_date(self, prefix: bytes) -> None:
         listed = self._list(prefix)
         seen_s = self._store.client.server_s()
         if len(listed) < PAYS_FROM:
@@ -103,8 +115,10 @@ class S3Index:
         try:
             reply = self._store.objects.get(self._key(prefix, shards, number), {})
         except Refused as refusal:
-            if refusal.status != 404:
+            if refusal.is_for_now:
                 raise
+            if refusal.status != 404:
+                _log.warning("index_refused", prefix=prefix.decode(errors="backslashreplace"), reason=str(refusal))
             return None, ""
         shard = unpack(reply.body, prefix[len(self._store.keys.base) :])
         if shard is None or shard.number != number or (number and shard.shards != shards):
@@ -148,21 +162,27 @@ class S3Index:
         etags = list(index.etags) if old else [""] * len(shards)
         etags[0] = index.etags[0] if index.etags else ""
         for number in reversed(range(len(shards))):
+            free = not old and number > 0  # what an earlier index of that many shards left there is nobody's
             if old and not _differs(old[number].rows, shards[number].rows):
                 continue
+            key = self._key(prefix, len(shards), number)
             try:
-                etags[number] = self._put_shard(self._key(prefix, len(shards), number), shards[number], etags[number])
+                etags[number] = self._put_shard(key, shards[number], etags[number], free)
             except Refused as refusal:
                 if not refusal.is_precondition:
                     raise
                 return False
+        if not old:
+            for number in range(1, len(index.etags)):
+                self._store.objects.delete(self._key(prefix, len(index.etags), number))
         self._known.fresh.discard(prefix)
         self._known.keep_index(prefix, Index(rows, tuple(etags), time.monotonic()))
         return True
 
-    def _put_shard(self, key: bytes, shard: Shard, etag: str) -> str:
+    def _put_shard(self, key: bytes, shard: Shard, etag: str, free: bool) -> str:
+        """``free``: whatever is there may be replaced; else what has ``etag``, or nothing."""
         abilities, conditions = self._store.abilities, {}
-        if abilities.put_version if etag else abilities.put_absent:
+        if not free and (abilities.put_version if etag else abilities.put_absent):
             conditions = self._store.conditions(Version(etag))
         headers = {"content-type": "application/octet-stream", **conditions}
         return self._store.objects.put(key, pack(shard), headers, repeatable=not conditions)

@@ -13,7 +13,8 @@ MAGIC: Final = b"VFSIDX1\n"
 SHARD_ROWS_MAX: Final = 10_000
 ROW_BYTES_MAX: Final = 4096
 """A larger one (long extended attributes) stays out: its object is asked."""
-_UNPACKED_BYTES_MAX: Final = 256 << 20
+_UNPACKED_BYTES_MAX: Final = 64 << 20
+"""A full shard of the longest rows and names has 43 MB."""
 
 
 class Shard(msgspec.Struct, array_like=True):

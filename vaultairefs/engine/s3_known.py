@@ -6,7 +6,8 @@ Rows come from our own puts and copies, from HEADs, and from the index artifacts
 Promise: a row stands for a line only while ETag, size and second of Last-Modified are the same, and only when it was
 learnt two seconds after that, or by our own writing: a copy of an object onto itself changes attributes and leaves the
 ETag as it is, and Last-Modified counts whole seconds.  Where the store's Last-Modified is something else
-(``Abilities.tells_modified``), no row is used but those of an index.  Thread-safe.
+(``Abilities.tells_modified``), no row is used but those of an index.  An index is foreign input: a row that says what
+no object can be is none.  Thread-safe.
 """
 
 import threading
@@ -18,7 +19,7 @@ import msgspec
 from cachetools import LRUCache
 
 from vaultairefs.engine.s3_objects import Listed
-from vaultairefs.model.values import Attributes
+from vaultairefs.model.values import Attributes, Kind
 
 PAYS_FROM: Final = 2
 """An index is worth reading or writing for so many artifacts."""
@@ -29,6 +30,9 @@ INDEXED_MAX: Final = 200_000
 SETTLED_SECONDS: Final = 2
 """After so long no other state of an object can have the same second of Last-Modified."""
 UNKNOWN: Final = -1
+_ID_MAX: Final = 0xFFFFFFFE
+_TARGET_BYTES_MAX: Final = 4095
+_TIME_NS_MAX: Final = 1 << 63
 
 
 class Known(msgspec.Struct, frozen=True, array_like=True):
@@ -44,6 +48,17 @@ class Known(msgspec.Struct, frozen=True, array_like=True):
     token: str = ""
     name: bytes = b""
     plain: bool = False
+
+    @property
+    def is_sound(self) -> bool:
+        """Whether an artifact can be so at all."""
+        said = self.attributes
+        in_range = 0 <= said.mode <= 0o7777 and 0 <= said.uid <= _ID_MAX and 0 <= said.gid <= _ID_MAX
+        in_time = all(abs(time_ns) < _TIME_NS_MAX for time_ns in (said.atime_ns, said.mtime_ns, said.ctime_ns))
+        is_link = said.kind is Kind.SYMLINK
+        has_target = 0 < len(said.target) <= _TARGET_BYTES_MAX and b"\0" not in said.target
+        is_artifact = said.kind is not Kind.CONTAINER and (has_target if is_link else not said.target)
+        return in_range and in_time and is_artifact and self.size >= 0 and 0 <= said.rdev <= 0xFFFFFFFF
 
     def fits(self, listed: Listed) -> bool:
         """Whether it says how the object of that line is."""
@@ -118,7 +133,13 @@ class S3Known:
         if packed is None:
             return None
         known = _decoder.decode(packed)
-        return known if known.fits(listed) else None
+        return known if known.fits(listed) and known.is_sound else None
+
+    def confirm(self, key: bytes, known: Known, listed: Listed, seen_s: int) -> None:
+        """A listing shows, at ``seen_s`` of the store's clock, that ``known``, a match of it, is still so."""
+        if listed.modified_s + SETTLED_SECONDS <= seen_s:
+            with self._guard:
+                self._rows[key] = msgspec.structs.replace(known, modified_s=listed.modified_s, seen_s=seen_s)
 
     def index(self, prefix: bytes) -> Index | None:
         """The index that was read or written last."""

@@ -102,6 +102,13 @@ def kept_headers(head: Head) -> dict[str, str]:
     return kept
 
 
+def is_plain(head: Head) -> bool:
+    """Whether the object is one that we put, and says nothing but what we would write of it again anyway."""
+    kept = kept_headers(head).items() - {("content-type", ARTIFACT_TYPE)}
+    is_tagged = head.headers.get("x-amz-tagging-count", "0") != "0"
+    return read_extras(head.metadata).token != "" and not kept and not is_tagged
+
+
 def read_extras(metadata: Mapping[str, str]) -> Extras:
     try:
         name = base64.urlsafe_b64decode(metadata.get(NAME, ""))

@@ -21,7 +21,7 @@ from vaultairefs.engine.s3_dialects import modified_ns_of, read_attributes
 from vaultairefs.engine.s3_errors import Refused
 from vaultairefs.engine.s3_http import Lost, Unsent
 from vaultairefs.engine.s3_known import PAYS_FROM, Known
-from vaultairefs.engine.s3_metadata import ARTIFACT_TYPE, SIDECAR, kept_headers, read_extras
+from vaultairefs.engine.s3_metadata import SIDECAR, is_plain, read_extras
 from vaultairefs.engine.s3_names import hashed, is_hashed, store
 from vaultairefs.engine.s3_objects import AFTER_PREFIX, Head, Listed, etag_of
 from vaultairefs.engine.s3_receiving import Receiving
@@ -116,6 +116,7 @@ class S3Reading:
     def describe(self, row: Row) -> EntryInfo | None:
         """The entry of a row, None when it is gone meanwhile."""
         if row.listed is not None and (known := self._store.known.match(row.key, row.listed)) is not None:
+            self._store.known.confirm(row.key, known, row.listed, self._store.client.server_s())
             name, size = _true_name(row, known.name), len(known.attributes.target) or known.size
             return EntryInfo(name, known.attributes, size, Version(known.etag), token=known.token)
         head = self._store.objects.head(self._store.keys.marker_of(row.key) if row.is_container else row.key)
@@ -140,8 +141,7 @@ class S3Reading:
         extras = read_extras(head.metadata)
         modified_s = modified_ns_of(head.headers.get("last-modified", "")) // 1_000_000_000
         seen_s = self._store.client.server_s()
-        plain = not kept_headers(head).items() - {("content-type", ARTIFACT_TYPE)}
-        known = Known(head.etag, head.size, modified_s, seen_s, attributes, extras.token, extras.name, plain)
+        known = Known(head.etag, head.size, modified_s, seen_s, attributes, extras.token, extras.name, is_plain(head))
         self._store.known.note(key, known)
         return EntryInfo(name, attributes, size, Version(head.etag), token=extras.token)
 
