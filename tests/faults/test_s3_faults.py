@@ -16,7 +16,8 @@ import pytest
 
 from tests.support import stores
 from tests.support.daemon import Daemon, workshop
-from tests.support.fault_proxy import FAULTS, OPERATIONS, Plan, fault_proxy
+from tests.support.fault_proxy import FAULTS, Plan, fault_proxy
+from tests.support.http_relay import OPERATIONS
 
 LAUNCHER = Path(__file__).parent / "s3_launcher.py"
 CHUNK_BYTES = 5 << 20
