@@ -157,11 +157,11 @@ class VaultairefsLocal(Vaultairefs):
 class Rclone(System):
     """rclone mount with its full cache: the mode in which it is most of a filesystem."""
 
-    name, program = "rclone", "rclone"
+    name, program, mode = "rclone", "rclone", "full"
 
     def mount(self) -> None:
         self.run(
-            *("rclone", "mount", f":s3:{self.bucket}", str(self.path), "--daemon", "--vfs-cache-mode", "full"),
+            *("rclone", "mount", f":s3:{self.bucket}", str(self.path), "--daemon", "--vfs-cache-mode", self.mode),
             *("--s3-provider", "Ceph", "--s3-env-auth", "--s3-endpoint", self.store.endpoint),
             *("--vfs-write-back", "1s", "--cache-dir", str(self.base / "cache"), "--config", "/dev/null"),
             *("--rc", "--rc-no-auth", "--rc-addr", f"unix://{self.base / 'control'}"),

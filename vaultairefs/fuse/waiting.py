@@ -48,7 +48,8 @@ class RequestWait:
     """The wait of all of a session's tasks.
 
     Invariant: while the session lives and a task is idle, exactly one task sleeps on the descriptor or is about to,
-    and the others are parked.
+    and the others are parked.  The one that was parked last is the first to go on: each task has a buffer of its own
+    in libfuse, and a load that keeps two tasks busy fills the buffers of two.
     """
 
     def __init__(self, descriptor: int, *, budget: int = BUDGET, spin_ns: int = SPIN_NS) -> None:
@@ -63,7 +64,7 @@ class RequestWait:
         self._credit = 0
         self._asleep = False
         self._closed = False
-        self._parked = trio.lowlevel.ParkingLot()
+        self._parked: list[trio.lowlevel.Task] = []
 
     async def __call__(self) -> bool:
         """True when a request can be read now, False when the session is over."""
@@ -81,7 +82,8 @@ class RequestWait:
     def close(self) -> None:
         """End the wait of every task, now and later."""
         self._closed = True
-        self._parked.unpark_all()
+        while self._parked:
+            self._unpark()
 
     def _is_ready(self) -> bool:
         events = self._poll(0)
@@ -104,7 +106,7 @@ class RequestWait:
 
     async def _sleep(self) -> None:
         if self._asleep:
-            await self._parked.park()
+            await self._park()
             return
         self._asleep = True
         begin = time.perf_counter_ns()
@@ -116,9 +118,23 @@ class RequestWait:
             self._asleep = False
             self._budget, self._turn_ends = self._budget_full, time.perf_counter_ns() + TURN_NS
             # This task may now be kept by its request for long: another one takes over the descriptor.
-            self._parked.unpark()
+            self._unpark()
         if time.perf_counter_ns() - begin < _KEEPS_COMING_NS:
             self._credit = min(self._credit + 1, _CREDIT_MAX)
+
+    async def _park(self) -> None:
+        task = trio.lowlevel.current_task()
+        self._parked.append(task)
+
+        def abort(_: object) -> trio.lowlevel.Abort:
+            self._parked.remove(task)
+            return trio.lowlevel.Abort.SUCCEEDED
+
+        await trio.lowlevel.wait_task_rescheduled(abort)
+
+    def _unpark(self) -> None:
+        if self._parked:
+            trio.lowlevel.reschedule(self._parked.pop())
 
 
 @contextlib.contextmanager

@@ -154,3 +154,42 @@ async def test_a_pyfuse3_without_the_private_name_keeps_its_own_way(
 
 async def _collect(wait: RequestWait, answers: list[bool]) -> None:
     answers.append(await wait())
+
+
+async def test_the_task_that_came_to_rest_last_goes_on_first_so_that_few_buffers_are_filled(
+    connection: tuple[socket.socket, socket.socket],
+) -> None:
+    kernel, daemon = connection
+    wait = RequestWait(daemon.fileno())
+    served: list[int] = []
+
+    async def serve(number: int) -> None:
+        while await wait():
+            daemon.recv(100)
+            served.append(number)
+            await trio.lowlevel.checkpoint()  # as a request that waits for a disk
+
+    async with trio.open_nursery() as nursery:
+        for number in range(10):
+            nursery.start_soon(serve, number)
+            await wait_all_tasks_blocked()
+        for _ in range(50):
+            kernel.send(b"request")
+            await wait_all_tasks_blocked()
+        wait.close()
+        kernel.close()
+    assert len(served) == 50
+    assert len(set(served)) <= 2
+
+
+async def test_a_task_that_is_cancelled_at_rest_is_not_called_again(
+    connection: tuple[socket.socket, socket.socket],
+) -> None:
+    kernel, daemon = connection
+    wait = RequestWait(daemon.fileno())
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(wait)
+        await wait_all_tasks_blocked()
+        with trio.move_on_after(0):
+            await wait()
+        kernel.send(b"request")

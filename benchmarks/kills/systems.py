@@ -1,0 +1,58 @@
+"""What is killed: the systems of ``benchmarks/compare`` with what a kill and a recovery need.
+
+Promise: each comes back the way its own documentation says: with the same cache or state directory, and with the time
+that it takes to upload what it still has there.
+"""
+
+import os
+import signal
+import subprocess
+from contextlib import suppress
+from typing import Final
+
+from benchmarks.compare import systems
+from benchmarks.compare.systems import System
+from tests.support.daemon import wait_until_gone
+
+
+class Vaultairefs(systems.Vaultairefs):
+    """Ours; its supervisor would start it again before the test looks."""
+
+    options = ("supervise=off",)
+
+
+class VaultairefsLocal(Vaultairefs, systems.VaultairefsLocal):
+    """Ours, on a local directory."""
+
+    name = "vaultairefs-local"
+
+
+class RcloneWrites(systems.Rclone):
+    """rclone with its cache for writes only, which its documentation recommends for most programs."""
+
+    name, mode = "rclone-writes", "writes"
+
+
+SYSTEMS: Final[dict[str, type[System]]] = {
+    "vaultairefs": Vaultairefs,
+    "vaultairefs-local": VaultairefsLocal,
+    "rclone-writes": RcloneWrites,
+    "rclone-full": systems.Rclone,
+    "s3fs": systems.S3fs,
+}
+
+
+def kill(system: System) -> None:
+    """kill -9 of all its processes, and the dead mount detached; returns when they are gone."""
+    found = []
+    for pid in system.pids():
+        with suppress(ProcessLookupError):
+            found.append(os.pidfd_open(pid))
+            os.kill(pid, signal.SIGKILL)
+    for descriptor in found:
+        wait_until_gone(descriptor)
+
+
+def detach(system: System) -> None:
+    """Whatever is left at its mount point."""
+    subprocess.run(["umount", "-l", str(system.path)], capture_output=True, check=False)
