@@ -160,6 +160,7 @@ class Rclone(System):
     name, program, mode = "rclone", "rclone", "full"
 
     def mount(self) -> None:
+        (self.base / "control").unlink(missing_ok=True)  # a killed one leaves it, and the next cannot bind
         self.run(
             *("rclone", "mount", f":s3:{self.bucket}", str(self.path), "--daemon", "--vfs-cache-mode", self.mode),
             *("--s3-provider", "Ceph", "--s3-env-auth", "--s3-endpoint", self.store.endpoint),

@@ -43,16 +43,16 @@ SYSTEMS: Final[dict[str, type[System]]] = {
 
 
 def kill(system: System) -> None:
-    """kill -9 of all its processes, and the dead mount detached; returns when they are gone."""
+    """kill -9 of all its processes, and the dead mount detached; returns when they are gone.
+
+    The connection is aborted too, which the end of the last process does by itself: but a thread that waits in the
+    kernel for a lock which a program's request holds (rclone in ``fuse_reverse_inval_entry``) never ends without it.
+    """
     found = []
-    for pid in system.pids():
+    for pid in System.pids(system):  # by its command line: also of one that does not answer
         with suppress(ProcessLookupError):
             found.append(os.pidfd_open(pid))
             os.kill(pid, signal.SIGKILL)
+    subprocess.run(["umount", "-f", "-l", str(system.path)], capture_output=True, check=False)
     for descriptor in found:
         wait_until_gone(descriptor)
-
-
-def detach(system: System) -> None:
-    """Whatever is left at its mount point."""
-    subprocess.run(["umount", "-l", str(system.path)], capture_output=True, check=False)

@@ -19,6 +19,7 @@ class Labourer:
     def __init__(self, program: str, folder: Path, seed: int, progress: threading.Condition) -> None:
         self.program, self.folder, self.seed = program, folder, seed
         self.heard: list[tuple[str, int, str]] = []
+        self.has_ended = False
         self._progress = progress
         command = [sys.executable, str(_LABOUR), program, str(folder), str(seed)]
         self._process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
@@ -32,6 +33,9 @@ class Labourer:
             with self._progress:
                 self.heard.append((level, int(number), word))
                 self._progress.notify_all()
+        with self._progress:
+            self.has_ended = True
+            self._progress.notify_all()
 
     def finish(self) -> None:
         """Wait for its end, which the death of the daemon brings about, be it by a signal (a mapping of a file)."""
@@ -57,6 +61,12 @@ class Labourers:
         with self._progress:
             reached = self._progress.wait_for(lambda: sum(len(one.heard) for one in self.all) >= steps, _SECONDS_MAX)
         assert reached, [(one.program, len(one.heard)) for one in self.all]
+
+    def wait_for_one(self, program: str, steps: int) -> None:
+        """Until that program's steps have returned, or it has ended, or it is as slow as that."""
+        (one,) = [one for one in self.all if one.program == program]
+        with self._progress:
+            self._progress.wait_for(lambda: len(one.heard) >= steps or one.has_ended, _SECONDS_MAX)
 
     @property
     def steps(self) -> int:

@@ -12,13 +12,14 @@ OURS = ".vaultairefs"
 
 
 def shown(root: Path) -> dict[str, str]:
-    """SHA-256 of every file below, by its path; what is ours alone left out."""
+    """SHA-256 of every file below, by its path, of a symlink's target; what is ours alone left out."""
     found = {}
     for folder, folders, names in os.walk(root):
         folders[:] = [name for name in folders if name != OURS]
         for name in names:
             path = Path(folder) / name
-            found[str(path.relative_to(root))] = hashlib.sha256(path.read_bytes()).hexdigest()
+            content = os.fsencode(path.readlink()) if path.is_symlink() else path.read_bytes()
+            found[str(path.relative_to(root))] = hashlib.sha256(content).hexdigest()
     return found
 
 
