@@ -4,7 +4,7 @@ import contextlib
 from collections.abc import AsyncIterator
 from typing import Any
 
-from tests.model.reference import Path
+from tests.model.reference import Node, Path
 from vaultairefs.model import context
 from vaultairefs.model.context import OperationContext
 from vaultairefs.model.values import ROOT, Ino, Kind
@@ -142,4 +142,19 @@ def appearance(inode: Inode) -> dict[str, Any]:
         "size": inode.size if inode.kind in (Kind.FILE, Kind.SYMLINK) else 0,
         "target": inode.target,
         "xattrs": inode.xattrs or {},
+    }
+
+
+def expected_appearance(node: Node) -> dict[str, Any]:
+    """The same, as the reference has it."""
+    size = {Kind.FILE: len(node.data), Kind.SYMLINK: len(node.target)}.get(node.kind, 0)
+    return {
+        "kind": node.kind,
+        "mode": node.mode,
+        "owner": (node.uid, node.gid),
+        "nlink": node.nlink,
+        "rdev": node.rdev,
+        "size": size,
+        "target": node.target,
+        "xattrs": node.xattrs,
     }

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
 from tests.model.engines import Stored, memory_tree, plain_tree
-from tests.model.programs import Program, appearance
+from tests.model.programs import Program, appearance, expected_appearance
 from tests.model.reference import Node, Path, Reference
 from tests.support.rooms import House, Portal
 from vaultairefs.engine.interface import Capabilities, Engine
@@ -364,20 +364,6 @@ class VolumeMachine(RuleBasedStateMachine):
     def stored(self) -> dict[Path, Stored]:
         assert isinstance(self.engine, MemoryEngine)
         return memory_tree(self.engine)
-
-
-def expected_appearance(node: Node) -> dict[str, Any]:
-    size = {Kind.FILE: len(node.data), Kind.SYMLINK: len(node.target)}.get(node.kind, 0)
-    return {
-        "kind": node.kind,
-        "mode": node.mode,
-        "owner": (node.uid, node.gid),
-        "nlink": node.nlink,
-        "rdev": node.rdev,
-        "size": size,
-        "target": node.target,
-        "xattrs": node.xattrs,
-    }
 
 
 class VolumeOverLocalMachine(VolumeMachine):

@@ -1,0 +1,7 @@
+"""Seeded histories, part 1 of 4: every promise holds in each (``life.py``)."""
+
+from tests.simulation.chunks import lived
+
+
+def test_every_promise_holds_in_every_history() -> None:
+    assert len(lived("1000:1050")) == 50
