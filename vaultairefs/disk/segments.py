@@ -248,14 +248,27 @@ class SegmentLog:
             # An earlier life died before it wrote a record here.
             self._remove_last()
         usual, small = (max(needed, self._segment_bytes // share) for share in (1, _SMALL_SHARE))
-        fd, capacity = segment_file.create(self._path(first), header, (usual, small))
+        older = self._open_older()
+        try:
+            fd, capacity = segment_file.create(self._path(first), header, (usual, small))
+        except BaseException:
+            _close_all(older)
+            raise
         with self._structure:
+            self._rotated += older
             self._leave_segment()
             self._segments.append(first)
             self._sizes[first] = 0
             self._fd, self._offset, self._capacity = fd, len(header), capacity
             self._names_changed += 1
         self._seed = frames.seed_of(header)
+
+    def _open_older(self) -> list[int]:
+        """What earlier lives appended and did not sync must be as safe as what comes behind it."""
+        if self._fd >= 0:
+            return []
+        with translated("open"):
+            return [os.open(self._path(segment), os.O_RDWR | os.O_CLOEXEC) for segment in self._segments]
 
     def _leave_segment(self) -> None:
         """The last segment gets no more records: give back its unused space, leave its descriptor to ``sync``."""

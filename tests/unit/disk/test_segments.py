@@ -365,6 +365,24 @@ def test_sync_covers_rotated_segments_and_their_names(tmp_path: Path, monkeypatc
     assert synced == paths[-1:]
 
 
+def test_sync_covers_what_earlier_lives_left_unsynced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_records(tmp_path, 100, boot="boot-1").close()
+    log = open_log(tmp_path, boot="boot-1")
+    older = {os.stat(log._path(segment)).st_ino for segment in log.segments}
+    log.append(record(101))
+    synced: set[int] = set()
+    real = os.fdatasync
+
+    def watched(fd: int) -> None:
+        synced.add(os.fstat(fd).st_ino)
+        real(fd)
+
+    monkeypatch.setattr(os, "fdatasync", watched)
+    log.sync()
+    assert len(older) > 1 and older < synced
+    log.close()
+
+
 def test_syncing_in_a_thread_while_appending_loses_no_record_and_no_descriptor(tmp_path: Path) -> None:
     log = open_log(tmp_path)
     done = threading.Event()
