@@ -9,11 +9,16 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 from random import Random
-from typing import NamedTuple, Self
+from typing import TYPE_CHECKING, NamedTuple, Self, TypeVar
 
 import pytest
 
 from tests.support.ledgers import OTHER_BOOT
+
+if TYPE_CHECKING:
+    from _typeshed import SupportsLenAndGetItem
+
+T = TypeVar("T")
 
 BLOCK_BYTES = 512
 """Torn writes end at block borders."""
@@ -95,3 +100,16 @@ class Disk:
             old, new = synced[at : at + BLOCK_BYTES], now[at : at + BLOCK_BYTES]
             blocks.append((new if random.random() < 0.5 else old).ljust(BLOCK_BYTES, b"\0"))
         return b"".join(blocks)[:length]
+
+
+class Worst(Random):
+    """The chance that lets nothing through that was not synced."""
+
+    def random(self) -> float:
+        return 0.9
+
+    def randint(self, a: int, b: int) -> int:
+        return a
+
+    def choice(self, seq: "SupportsLenAndGetItem[T]") -> T:
+        return seq[0]

@@ -162,14 +162,14 @@ def _flushed(log: "Backlog", change: changes.ArtifactFlushed) -> None:
             _share_version(log, change.ino, old.version, change.version)
     else:
         _compare_others(log, change.ino, change.version)
-    _pay(log, change.ino, content=change.content, attributes=change.attributes)
+    pay(log, change.ino, content=change.content, attributes=change.attributes)
     step = log.doubts.begun.get(key)
     if step is not None and step.verb == CREATE_CONTAINER:
         log.containers.add(change.ino)  # programs may have removed it while it was made
     log.doubts.apply(change)
 
 
-def _pay(log: "Backlog", ino: Ino, *, content: bool, attributes: bool) -> None:
+def pay(log: "Backlog", ino: Ino, *, content: bool, attributes: bool) -> None:
     """The engine has these parts of the inode now."""
     owed = log.owed_inos.get(ino)
     if owed is not None:
@@ -209,7 +209,7 @@ def _copied(log: "Backlog", change: changes.ArtifactCopied) -> None:
     owed = log.owed_inos.get(change.ino)
     if change.attributes and owed is not None and owed.attributes:
         _outdate_others(log, change.ino, key)
-        _pay(log, change.ino, content=False, attributes=True)
+        pay(log, change.ino, content=False, attributes=True)
     log.doubts.apply(change)
 
 

@@ -47,7 +47,12 @@ class Body:
       body that was recovered, all of it.
     * ``base_version`` is the engine's version that the body began from or was last flushed as; ``ABSENT`` (empty)
       for one whose bytes exist nowhere else.  ``base_size`` is its size, cut by truncation; -1 is unknown.
-    * ``durable`` (only for bodies with a base): bytes known to be on the disk since the base was set.
+    * ``durable`` (only for bodies with a base): bytes known to be on the disk since the base was set; ``cut`` is the
+      smallest size that it was truncated to since then.  ``durable_ahead`` and ``cut_ahead`` say the same of the time
+      since the last put of it began, whose version lacks that: they take over when it becomes the base.
+    * ``puts`` counts those in this life.
+    * ``frail``: a power cut may have left holes in it, a put of it that was begun before may have arrived whole, and
+      nothing has touched it since.
     * ``changes`` grows with each write, fetch or truncation; compare it only within one life.
     """
 
@@ -58,16 +63,21 @@ class Body:
         "body_id",
         "changes",
         "complete",
+        "cut",
+        "cut_ahead",
         "dirty",
         "durable",
+        "durable_ahead",
         "failed",
         "file",
+        "frail",
         "handles",
         "ino",
         "last_used",
         "name_durable",
         "phase",
         "present",
+        "puts",
         "size",
         "unflushed",
         "unmeasured",
@@ -91,13 +101,16 @@ class Body:
         self.present = ExtentSet()
         self.dirty = ExtentSet()
         self.durable = ExtentSet()
+        self.durable_ahead = ExtentSet()
+        self.cut = self.cut_ahead = WHOLE_END
+        self.puts = 0
         self.base_version: Version = ABSENT
         self.base_size = 0
         self.size = 0
         self.changes = 0
         self.allocated = 0
         self.unmeasured = 0
-        self.failed = False
+        self.failed = self.frail = False
         self.name_durable = False
 
     @property

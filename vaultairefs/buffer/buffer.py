@@ -149,18 +149,25 @@ class Buffer(Bodies):
         if (absent := self._bodies.get(ino)) is None or absent.phase is Phase.ABSENT:
             return
         body = self._usable(ino)
-        body_id, changes, complete = body.body_id, body.changes, body.complete
-        extents = () if complete else _copy_of(body)
+        puts = -1
+        # What was synced while a put began may be older than what was put.
+        while puts != body.puts:
+            puts, body_id, changes, complete = body.puts, body.body_id, body.changes, body.complete
+            extents = () if complete else _copy_of(body)
+            if not self._sync_file(body, body_id) or body.body_id != body_id:
+                return
+        body.name_durable = True
+        self._synced[ino] = (body_id, changes, complete, extents)
+
+    def _sync_file(self, body: Body, body_id: Sequence) -> bool:
+        """fdatasync the file that the body has, or had; False where there is none."""
         try:
-            existed = self.files.sync(ino, body_id, name=not body.name_durable)
+            return self.files.sync(body.ino, body_id, name=not body.name_durable)
         except VaultaireError as error:
             body.failed = True
             if self._on_failure is not None:
                 self._on_failure(body, error)
-            raise DeviceFailed(f"the body of inode {ino} could not be synced", operation="fsync") from error
-        if body.body_id == body_id and existed:
-            body.name_durable = True
-            self._synced[ino] = (body_id, changes, complete, extents)
+            raise DeviceFailed(f"the body of inode {body.ino} could not be synced", operation="fsync") from error
 
     def take_synced(self) -> Iterator[tuple[Ino, Extents]]:
         """The bodies that ``BodySynced`` is to be committed for, and its extents; for the ledger's sync.
@@ -177,13 +184,13 @@ class Buffer(Bodies):
     def _untold(self, ino: Ino, body_id: Sequence, changes: int, complete: bool, extents: Extents) -> Extents | None:
         """What ``BodySynced`` should say of a body that was synced in this state; None for nothing."""
         body = self._bodies.get(ino)
-        if body is None or body.body_id != body_id or not body.base_version:
+        if body is None or body.body_id != body_id or not (body.base_version or body.puts):
             return None
         if not body.unflushed and body.phase is not Phase.OPEN:
             return None
         if complete:
-            return None if body.durable.covers(0, body.size) else ()
-        if not extents or all(body.durable.covers(start, start + n) for start, n in extents):
+            return None if body.durable_ahead.covers(0, body.size) else ()
+        if not extents or all(body.durable_ahead.covers(start, start + n) for start, n in extents):
             return None
         return () if changes == body.changes and not body.complete else extents
 

@@ -7,6 +7,7 @@ from vaultairefs.buffer.body import WHOLE_END, Body, Phase
 from vaultairefs.model import changes
 from vaultairefs.model.changes import Change
 from vaultairefs.model.errors import InvalidRequest, Stale
+from vaultairefs.model.extents import ExtentSet
 from vaultairefs.model.values import ABSENT, Sequence, Version
 
 if TYPE_CHECKING:
@@ -27,7 +28,9 @@ def _created(bodies: "Bodies", sequence: Sequence, change: changes.FileCreated) 
 
 
 def _opened(bodies: "Bodies", sequence: Sequence, change: changes.BodyOpened) -> None:
-    bodies.known(change.ino).phase = Phase.OPEN
+    body = bodies.known(change.ino)
+    body.phase = Phase.OPEN
+    body.frail = False
 
 
 def _closed(bodies: "Bodies", sequence: Sequence, change: changes.BodyClosed) -> None:
@@ -49,6 +52,7 @@ def _written(bodies: "Bodies", sequence: Sequence, change: changes.ExtentsWritte
     body.present.add(min(start, body.size), end)
     body.size = max(body.size, end)
     body.unflushed = True
+    body.frail = False
     body.changes += 1
     _settle(body)
 
@@ -82,22 +86,37 @@ def _truncated(bodies: "Bodies", sequence: Sequence, change: changes.Truncated) 
             extents.remove(change.size, WHOLE_END)
         if not body.complete:
             body.durable.remove(change.size, WHOLE_END)
+            body.durable_ahead.remove(change.size, WHOLE_END)
     else:
         body.dirty.add(body.size, change.size)
         if not body.complete:
             body.present.add(body.size, change.size)
     body.base_size = min(body.base_size, change.size)
+    body.cut, body.cut_ahead = min(body.cut, change.size), min(body.cut_ahead, change.size)
     body.size = change.size
     body.unflushed = True
+    body.frail = False
     body.changes += 1
     _settle(body)
+
+
+def _put_begun(bodies: "Bodies", sequence: Sequence, change: changes.StepBegun) -> None:
+    body = bodies.find(change.ino)
+    if body is None or change.verb != "put" or change.upload_id:
+        return
+    body.durable_ahead.clear()
+    body.cut_ahead = WHOLE_END
+    body.puts += 1
+    body.frail = False
 
 
 def _flushed(bodies: "Bodies", sequence: Sequence, change: changes.ArtifactFlushed) -> None:
     body = bodies.find(change.ino)
     if body is None or body.phase is Phase.ABSENT:
         return
-    if change.content:
+    if change.content and body.frail:
+        bodies.empty(change.ino, sequence)
+    elif change.content:
         if change.size >= 0:
             body.size = change.size
         body.unflushed = False
@@ -106,9 +125,8 @@ def _flushed(bodies: "Bodies", sequence: Sequence, change: changes.ArtifactFlush
     elif change.attributes:
         if body.base_version != ABSENT:
             body.base_version = change.version
-    elif body.complete and change.version != body.base_version:
-        # Older bytes than the body's, but newer than its base: whoever falls back to the engine falls back to these.
-        _rebase(body, change.version, change.size)
+    elif change.version != body.base_version and (body.complete or change.size >= 0):
+        _rebase_below(body, change.version, change.size)
 
 
 def _copied(bodies: "Bodies", sequence: Sequence, change: changes.ArtifactCopied) -> None:
@@ -119,7 +137,17 @@ def _copied(bodies: "Bodies", sequence: Sequence, change: changes.ArtifactCopied
 def _rebase(body: Body, version: Version, size: int) -> None:
     if version != body.base_version:
         body.durable.clear()
+        body.durable_ahead.clear()
     body.base_version, body.base_size = version, size
+    body.cut = body.cut_ahead = WHOLE_END
+
+
+def _rebase_below(body: Body, version: Version, size: int) -> None:
+    """Older bytes than the body's, but newer than its base: whoever falls back to the engine falls back to these, and
+    goes on from there with what happened since they were taken."""
+    body.base_version, body.cut = version, body.cut_ahead
+    body.base_size = min(size, body.cut) if body.complete else min(size, body.cut, body.size)
+    body.durable = ExtentSet(body.durable_ahead)
 
 
 def _conflicted(bodies: "Bodies", sequence: Sequence, change: changes.ArtifactConflicted) -> None:
@@ -138,14 +166,18 @@ def _synced(bodies: "Bodies", sequence: Sequence, change: changes.BodySynced) ->
     if change.extents or not body.complete:
         for offset, length in change.extents or tuple(body.dirty):
             body.durable.add(offset, offset + length)
+            body.durable_ahead.add(offset, offset + length)
     else:
         body.durable.add(0, WHOLE_END)
+        body.durable_ahead.add(0, WHOLE_END)
 
 
 def detach(body: Body) -> None:
     """Let a complete body stand for itself: there is nothing in the engine to fall back to, so all of it is owed."""
     body.base_version, body.base_size = ABSENT, 0
     body.durable.clear()
+    body.durable_ahead.clear()
+    body.cut = WHOLE_END
     body.unflushed = True
     body.dirty.add(0, body.size)
 
@@ -162,6 +194,7 @@ _HANDLERS: Final[dict[type, Callable[["Bodies", Sequence, Any], None]]] = {
     changes.ArtifactCopied: _copied,
     changes.ArtifactConflicted: _conflicted,
     changes.BodySynced: _synced,
+    changes.StepBegun: _put_begun,
 }
 
 

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 import msgspec
 
 from vaultairefs.buffer.bodies import Bodies
-from vaultairefs.buffer.body import Body, Phase
+from vaultairefs.buffer.body import WHOLE_END, Body, Phase
 from vaultairefs.model.extents import ExtentSet
 from vaultairefs.model.values import Extent, Ino, Sequence, Version
 
@@ -25,6 +25,10 @@ class BodyRow(msgspec.Struct, array_like=True):
     dirty: list[Extent]
     durable: list[Extent]
     failed: bool = False
+    durable_ahead: list[Extent] = []
+    cut: int = WHOLE_END
+    cut_ahead: int = WHOLE_END
+    frail: bool = False
 
 
 def take(bodies: Bodies) -> list[BodyRow]:
@@ -47,6 +51,10 @@ def row(body: Body) -> BodyRow:
         list(body.dirty),
         list(body.durable),
         body.failed,
+        list(body.durable_ahead),
+        body.cut,
+        body.cut_ahead,
+        body.frail,
     )
 
 
@@ -64,3 +72,6 @@ def restore(bodies: Bodies, rows: Iterable[BodyRow]) -> None:
         body.dirty = ExtentSet(saved.dirty)
         body.durable = ExtentSet(saved.durable)
         body.failed = saved.failed
+        body.durable_ahead = ExtentSet(saved.durable_ahead)
+        body.cut, body.cut_ahead = saved.cut, saved.cut_ahead
+        body.frail = saved.frail

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import Final
 
 from vaultairefs.engine.interface import EntryInfo
-from vaultairefs.flush.desk import Desk
+from vaultairefs.flush.desk import Desk, secure
 from vaultairefs.flush.steps import DeleteContainer, Doomed
 from vaultairefs.flush.telling import log
 from vaultairefs.ledger.arrivals import discover
@@ -118,6 +118,7 @@ class Conflicts:
         """What somebody else put into a container of ours before it was parked must not stay out of sight."""
         desk = self._desk
         key = EntryKey(ROOT, self._free_name(EntryKey(ROOT, b"removed")))
+        await secure(desk)
         await desk.engine.move(desk.path(step.key), desk.path(key), version=theirs.version, expected=ABSENT)
         desk.ledger.commit(ArtifactDeleted(step.ino, *step.key))
         discover(desk.ledger, ROOT, theirs._replace(name=key.name))

@@ -4,7 +4,7 @@ Promise: a copy is of the very version that our records speak of, it carries the
 was begun, and what it was made of stays until the copy is recorded.
 """
 
-from vaultairefs.flush.desk import Desk, Sent
+from vaultairefs.flush.desk import Desk, Sent, secure
 from vaultairefs.flush.rearranging import parking_place, same_attributes
 from vaultairefs.flush.steps import Copy, Stage
 from vaultairefs.model.changes import ArtifactCopied
@@ -29,6 +29,7 @@ class Copier:
             if inode is not None and attributes is not None:
                 desk.sent[key] = Sent(token, inode.content_generation, attributes, inode.size)
             desk.begin("copy", step.ino, key, version=step.version, token=token, source=step.source)
+            await secure(desk)
             version = await desk.engine.copy(
                 source,
                 target,
@@ -42,7 +43,6 @@ class Copier:
             desk.overrides.pop(key, None)
             desk.sent.pop(key, None)
             desk.disturb(key.container)  # first, as after a put
-            desk.records.note(step.ino)
             desk.ledger.commit(ArtifactCopied(step.ino, *key, version, step.version, attributes=same))
 
     async def copy_aside(self, step: Stage) -> None:

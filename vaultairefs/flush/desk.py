@@ -1,6 +1,7 @@
 """What all parts of the flusher share: the rooms they work on, and the bookkeeping around one engine step.
 
-A step goes: ``working_on`` (marks), ``begin`` (journalled doubt), the engine's verb, the record of what it did.
+A step goes: ``working_on`` (marks), ``begin`` (journalled doubt), ``secure`` (on the disk), the engine's verb, the
+record of what it did.
 Whatever interrupts it leaves the doubt, which ``settling`` resolves by asking the engine.
 """
 
@@ -14,7 +15,6 @@ from typing import Final, Protocol
 from vaultairefs.engine.interface import Engine, EntryInfo
 from vaultairefs.flush.budget import ByteBudget, Gate
 from vaultairefs.flush.failures import Failures, Item
-from vaultairefs.flush.records import Records
 from vaultairefs.flush.tally import Tally
 from vaultairefs.flush.telling import Teller
 from vaultairefs.ledger import Ledger
@@ -84,7 +84,6 @@ class Desk:
         self.clock_ns = clock_ns
         self.budget = ByteBudget(in_flight_bytes)
         self.gate = Gate()
-        self.records = Records(ledger)
         self.failures = Failures(clock)
         self.tally = Tally()
         self.teller = Teller(ledger, self.failures, clock_ns)
@@ -212,3 +211,13 @@ class Desk:
             return await self.engine.stat(path)
         except (NotFound, NotAContainer):
             return None
+
+
+async def secure(desk: Desk) -> None:
+    """Let a power cut take nothing back any more of what programs did, nor that this step was begun.
+
+    Between ``begin`` and the verb: the engine is told of nothing that the journal may still forget, so that what is
+    found there afterwards can be told from somebody else's work, and nothing is there that never happened.
+    ``OutOfSpace``, ``DeviceFailed``: not safe, so do not go on.
+    """
+    await desk.ledger.sync()

@@ -68,8 +68,6 @@ class Leaving:
         if self.key.container == STAGING and self._is_parked(ref):
             return Wait("goes elsewhere first")
         if self.is_spare(self.key, ref):
-            if not self.may_go(ref.ino):
-                return Wait("its other name is not on the disk yet")
             return Delete((Doomed(ref.ino, self.key, ref.version),))
         if view.live_keys(ref.ino):
             return Wait("goes elsewhere first")
@@ -135,8 +133,6 @@ class Leaving:
                 return Complete(ref.ino)
             # Whoever wants the container's name does not wait for a program to close a file.
             return self.stage(ref.ino, child) if view.live(self.key) is not None else Wait("still open")
-        if not self.may_go(ref.ino):
-            return Wait("its other name is not on the disk yet")
         return Doomed(ref.ino, child, ref.version)
 
     def stage(self, ino: Ino, source: EntryKey) -> Verdict:
@@ -194,11 +190,6 @@ class Leaving:
         if not view.live_keys(ref.ino):
             return view.is_lifeline(ref.ino) and not view.completes(ref.ino)
         return not any(held.ino == ref.ino and not held.stale for held in homes)
-
-    def may_go(self, ino: Ino) -> bool:
-        """Whether a spare name of the inode can be given up: after a power cut it would be missed."""
-        view = self.view
-        return view.is_durable(ino) or not (view.live_keys(ino) or view.is_lifeline(ino))
 
     def send_home(self, ino: Ino, source: EntryKey) -> Verdict:
         """What is stored at ``source`` is in the way and wanted elsewhere."""

@@ -108,9 +108,6 @@ class LedgerView:
     def completes(self, ino: Ino) -> bool:
         return self._urgency.insists
 
-    def is_durable(self, ino: Ino) -> bool:
-        return self._desk.records.is_durable(ino)
-
     def is_busy(self, key: EntryKey) -> bool:
         return self._backlog.is_busy(key) or self._desk.failures.waits(key)
 

@@ -59,7 +59,6 @@ class Passes:
         self.last_seconds = 0.0
         self.fruitless = self.quiet = 0
         self._arrivals = 0
-        self._why_unsynced: type[VaultaireError] | None = None
 
     @property
     def is_working(self) -> bool:
@@ -89,7 +88,6 @@ class Passes:
         self._removals.more_may_come = self.has_queue or self.is_working
         self._forget_old_failures()
         await self._settle_all()
-        await self._sync()
         await self._meet_root()
         names = await self._due.names()
         unwanted = [key for key in names if self._view.live(key) is None]
@@ -138,18 +136,6 @@ class Passes:
         if self._view.is_busy(key) or self._backlog.is_busy(ino) or self._backlog.is_busy(source):
             return True
         return self._view.is_adrift(key) or self._view.is_adrift(source)
-
-    async def _sync(self) -> None:
-        """The engine must not get ahead of the journal: after a power cut it would hold what never happened."""
-        if not self._backlog.owed_names and not self._backlog.owed_inos:
-            return
-        try:
-            await self._desk.records.sync()
-            self._why_unsynced = None
-        except VaultaireError as error:
-            if type(error) is not self._why_unsynced:  # full, mostly: what goes to the engine makes room
-                log.warning("flush_goes_on_without_sync", reason=str(error))
-            self._why_unsynced = type(error)
 
     async def _meet_root(self) -> None:
         """The root is always there; what is owed of it goes onto whatever version it is."""

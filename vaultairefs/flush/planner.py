@@ -136,8 +136,6 @@ class _Examination(Leaving):
             return self.send_home(ref.ino, self.key) if view.live_keys(ref.ino) else self.stage(ref.ino, self.key)
         if (reason := held_up(view, ref.ino)) is not None:
             return reason
-        if ref.ino != wanted and not self.may_go(ref.ino):
-            return Wait("its other name is not on the disk yet")
         return Delete((Doomed(ref.ino, self.key, ref.version),)) if view.is_container(wanted) else None
 
     def _take_over(self, wanted: Ino, ref: StoredRef) -> Verdict:

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from vaultairefs.engine.interface import Deletion
 from vaultairefs.flush.conflicts import Conflicts
 from vaultairefs.flush.contents import Contents
-from vaultairefs.flush.desk import Desk
+from vaultairefs.flush.desk import Desk, secure
 from vaultairefs.flush.steps import (
     CreateContainer,
     Delete,
@@ -58,6 +58,7 @@ class Rearranger:
         path = desk.path(step.key)
         with desk.working_on([step.key], [step.ino]):
             desk.begin("create_container", step.ino, step.key)
+            await secure(desk)
             version = await desk.engine.create_container(path.joined, attributes)
             same = self._same_attributes(step, attributes)
             commit(ArtifactFlushed(step.ino, *step.key, version, content=False, attributes=same))
@@ -73,6 +74,7 @@ class Rearranger:
         expected = desk.expected(step.key, step.expected)
         with desk.working_on([step.source, step.key], [step.ino]):
             desk.begin("move", step.ino, step.key, version=step.version, source=step.source)
+            await secure(desk)
             await desk.engine.move(source, target, version=step.version, expected=expected)
             desk.overrides.pop(step.key, None)
             desk.ledger.commit(ArtifactMoved(step.ino, *step.source, *step.key))
@@ -84,9 +86,9 @@ class Rearranger:
         expected = desk.expected(step.key, step.expected)
         with desk.working_on([step.source, step.key], [step.ino]):
             desk.begin("link", step.ino, step.key, version=step.version, source=step.source)
+            await secure(desk)
             await desk.engine.link(source, target, version=step.version, expected=expected)
             desk.overrides.pop(step.key, None)
-            desk.records.note(step.ino)
             desk.ledger.commit(ArtifactFlushed(step.ino, *step.key, step.version, content=False, attributes=False))
             desk.disturb(step.key.container)
 
@@ -110,6 +112,7 @@ class Rearranger:
             desk.let_stand_alone(*(one.ino for one in doomed))
             for one in doomed:
                 self._begin_deletion(one)
+            await secure(desk)
             answers = await desk.engine.delete(deletions)
             for one, error in zip(doomed, answers, strict=True):
                 if error is None:
@@ -154,6 +157,7 @@ class Rearranger:
         with desk.working_on([step.key], [step.ino]):
             # In doubt until it is recorded: what is gone must not be handed over to another container.
             desk.begin("delete_container", step.ino, step.key)
+            await secure(desk)
             try:
                 await desk.engine.delete_container(path.joined)
             except ContainerNotEmpty:

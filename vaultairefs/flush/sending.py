@@ -7,7 +7,7 @@ what changed while they were on their way stays owed.
 from collections.abc import Sequence
 
 from vaultairefs.flush.conflicts import Conflicts
-from vaultairefs.flush.desk import Desk, Sent
+from vaultairefs.flush.desk import Desk, Sent, secure
 from vaultairefs.flush.rearranging import mtime_token, same_attributes
 from vaultairefs.flush.steps import Put, SetAttributes
 from vaultairefs.flush.uploading import Uploader
@@ -55,6 +55,7 @@ class Sender:
             # The engine keeps no token with attributes; the mtime that was sent tells whether they arrived.
             token = mtime_token(attributes)
             desk.begin("set_attributes", step.ino, step.key, version=step.version, token=token)
+            await secure(desk)
             expected = desk.expected(step.key, step.version)
             if self._is_container(step.ino) and not desk.engine.capabilities.names_checked:
                 expected = ANY  # it is whatever is there, and others may give it an object of its own at any time
@@ -120,6 +121,7 @@ class Sender:
             snapshot = Sent(desk.new_token(step.ino), inode.content_generation, inode.attributes(), size)
             desk.sent[step.key] = snapshot
             desk.begin("put", step.ino, step.key, token=snapshot.token)
+            await secure(desk)
             version = await desk.engine.put(path, content, snapshot.attributes, expected=expected, token=snapshot.token)
             return snapshot, version
 
@@ -128,7 +130,6 @@ class Sender:
         content = inode.content_generation == snapshot.generation
         attributes = content and same_attributes(inode.attributes(), snapshot.attributes)
         desk.disturb(key.container)  # first: a crash behind the next record would leave the container's times wrong
-        desk.records.note(ino)
         # Where content is current and the attributes are not, those stay owed.
         alone = not desk.engine.capabilities.links
         desk.ledger.commit(

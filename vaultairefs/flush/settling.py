@@ -6,9 +6,10 @@
 import msgspec
 
 from vaultairefs.backlog import StoredRef
+from vaultairefs.buffer import Phase
 from vaultairefs.engine.interface import EntryInfo, Upload
 from vaultairefs.flush.conflicts import Conflicts
-from vaultairefs.flush.desk import Desk
+from vaultairefs.flush.desk import Desk, secure
 from vaultairefs.flush.judging import CARRIERS, Evidence, Verdict, judge
 from vaultairefs.flush.rearranging import same_attributes
 from vaultairefs.ledger.arrivals import discover
@@ -19,6 +20,7 @@ from vaultairefs.model.changes import (
     ArtifactDeleted,
     ArtifactFlushed,
     ArtifactMoved,
+    AttributesSet,
     EntryVanished,
     StepBegun,
 )
@@ -147,7 +149,6 @@ class Settler:
         desk.overrides.pop(key, None)
         inode = desk.ledger.namespace.find(step.ino)
         alone = not desk.engine.capabilities.links
-        desk.records.note(step.ino)
         desk.disturb(key.container)
         if step.verb == "move":
             desk.disturb(source.container)
@@ -163,22 +164,28 @@ class Settler:
             if inode is not None and inode.nlink and not same_attributes(inode.attributes(), target.attributes):
                 desk.owe_attributes(step.ino)
         else:
-            sent = desk.sent.get(key)
-            content = attributes = False
-            if inode is not None and sent is not None and sent.token == step.token:
-                content = inode.content_generation == sent.generation
-                attributes = content and same_attributes(inode.attributes(), sent.attributes)
-            commit(
-                ArtifactFlushed(
-                    step.ino,
-                    *key,
-                    target.version,
-                    content=content,
-                    attributes=attributes,
-                    size=target.size,
-                    alone=alone,
-                )
-            )
+            content, attributes = self._has_arrived(step, key, target)
+            size = target.size
+            commit(ArtifactFlushed(step.ino, *key, target.version, content, attributes, size=size, alone=alone))
+
+    def _has_arrived(self, step: StepBegun, key: EntryKey, target: EntryInfo) -> tuple[bool, bool]:
+        """Whether the bytes, and the attributes, of a put that has arrived are all that there is of the inode."""
+        desk, inode, sent = self._desk, self._desk.ledger.namespace.find(step.ino), self._desk.sent.get(key)
+        if inode is None or not inode.nlink:
+            return False, False
+        if sent is not None and sent.token == step.token:
+            content = inode.content_generation == sent.generation
+            return content, content and same_attributes(inode.attributes(), sent.attributes)
+        body = desk.ledger.buffer.find(step.ino)
+        is_here = body is not None and body.phase is not Phase.ABSENT and not body.frail
+        if step.verb != "put" or inode.kind is not Kind.FILE or is_here:
+            return False, False
+        # A power cut took what was here of these bytes, and the engine has them.
+        times = inode.atime_ns, max(inode.mtime_ns, target.attributes.mtime_ns), desk.clock_ns()
+        desk.ledger.commit(AttributesSet(step.ino, inode.mode, inode.uid, inode.gid, *times))
+        for witness in desk.ledger.witnesses:
+            witness.attributes_changed(step.ino)
+        return True, same_attributes(inode.attributes(), target.attributes)
 
     async def _move_theirs(
         self, step: StepBegun, source: EntryKey, theirs: EntryInfo, path: EntryPath, seen: Evidence
@@ -195,6 +202,7 @@ class Settler:
         if step.verb == "copy":
             token = desk.new_token(step.ino)
             desk.begin("copy", step.ino, key, version=theirs.version, token=token, source=source)
+            await secure(desk)
             version = await desk.engine.copy(
                 origin, path, version=theirs.version, attributes=None, expected=expected, token=token
             )
@@ -202,6 +210,7 @@ class Settler:
                 msgspec.structs.replace(step, version=theirs.version), source, theirs._replace(version=version)
             )
             return
+        await secure(desk)
         await desk.engine.move(origin, path, version=theirs.version, expected=expected)
         desk.ledger.commit(ArtifactMoved(step.ino, *source, *key))
         self._replace(key, theirs._replace(name=key.name))
@@ -215,7 +224,6 @@ class Settler:
     def _take_in_copy(self, step: StepBegun, source: EntryKey, copied: EntryInfo) -> None:
         """Theirs has the name that ours had for programs; where it was copied from nobody wants it any more."""
         desk, key, commit = self._desk, EntryKey(step.container, step.name), self._desk.ledger.commit
-        desk.records.note(step.ino)
         commit(ArtifactFlushed(step.ino, *source, step.version, content=False, attributes=False, alone=True))
         commit(ArtifactCopied(step.ino, *key, copied.version, step.version, attributes=False))
         self._replace(key, copied._replace(name=key.name))

@@ -18,7 +18,7 @@ from vaultairefs.disk.os_errors import translated
 from vaultairefs.engine.interface import Upload
 from vaultairefs.flush.chunk_sending import ChunkSender, Origin, OriginGone, Overwritten, Unwanted
 from vaultairefs.flush.chunks import Base, plan_chunks
-from vaultairefs.flush.desk import Desk, Sent
+from vaultairefs.flush.desk import Desk, Sent, secure
 from vaultairefs.flush.steps import Put
 from vaultairefs.flush.telling import log
 from vaultairefs.model.changes import StepEnded
@@ -131,9 +131,11 @@ class Uploader:
         carried = Sent(desk.new_token(step.ino), of, inode.attributes(), size)
         desk.sent[step.key] = carried
         desk.begin("put", step.ino, step.key, token=carried.token)
+        await secure(desk)
         upload = await desk.engine.begin_upload(path, size, carried.attributes, token=carried.token)
         desk.begin("put", step.ino, step.key, token=carried.token, upload_id=upload.upload_id)
         try:
+            await secure(desk)
             receipts = await ChunkSender(desk, upload, descriptor, origin, check).send(chunks)
             check()
             taken = sum(chunk.length for chunk in chunks if chunk.is_clean)

@@ -72,10 +72,6 @@ class View(Protocol):
         """Somebody insists that a lifeline be fetched whole now rather than waited for."""
         ...
 
-    def is_durable(self, ino: Ino) -> bool:
-        """A power cut would not make us forget where the engine holds this inode."""
-        ...
-
     def is_busy(self, key: EntryKey) -> bool:
         """A step at this name is under way, or waits for its next try."""
         ...

@@ -74,7 +74,7 @@ def _body(buffer: Buffer, body: Body) -> tuple[Any, ...]:
         body.base_version,
         body.base_size,
         partial,
-        tuple(body.durable),
+        (tuple(body.durable), tuple(body.durable_ahead), body.cut, body.cut_ahead),
         _checksum(buffer, body, length),
     )
 

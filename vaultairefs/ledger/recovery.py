@@ -12,6 +12,7 @@ from typing import Final
 
 import structlog
 
+from vaultairefs.backlog.posting import pay
 from vaultairefs.buffer import Body, Phase
 from vaultairefs.buffer.bodies import Dead
 from vaultairefs.disk.state_directory import StateDirectory
@@ -227,12 +228,18 @@ class Recovery:
                 buffer.empty(body.ino, self.sequence)
                 self.report.bodies_discarded += 1
             elif salvage.stands_alone(buffer, body):
+                body.frail = salvage.may_have_arrived(self.rooms.backlog, buffer, body)
                 self._take_length(body)
             else:
                 salvage.revert(buffer, body, self._written.get(body.ino, []))
                 namespace.get(body.ino).size = body.size
-                self.rooms.backlog.owe(body.ino, content=True)
                 self.report.bodies_reverted += 1
+                if salvage.is_as_stored(self.rooms.backlog, body):
+                    buffer.empty(body.ino, self.sequence)
+                    pay(self.rooms.backlog, body.ino, content=True, attributes=False)
+                    self.rooms.backlog.owe(body.ino, attributes=True)
+                else:
+                    self.rooms.backlog.owe(body.ino, content=True)
 
     def _take_length(self, body: Body) -> None:
         """A closed body whose file lost its end is as long as its file; bytes behind its end were cut off before."""

@@ -11,6 +11,7 @@ import zlib
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from vaultairefs.backlog import Backlog
 from vaultairefs.buffer import Body, Buffer, Phase
 from vaultairefs.buffer.body import WHOLE_END
 from vaultairefs.disk.copying import read_all
@@ -44,6 +45,15 @@ def stands_alone(buffer: Buffer, body: Body) -> bool:
     return body.durable.covers(0, max(file_length(buffer, body), body.size))
 
 
+def may_have_arrived(backlog: Backlog, buffer: Buffer, body: Body) -> bool:
+    """Whether a put of it is in doubt, and nobody has synced it as a whole since that began: then the engine may hold
+    all that was ever promised of it."""
+    key = backlog.doubts.about_inode(body.ino)
+    if key is None or backlog.doubts.begun[key].verb != "put":
+        return False
+    return not body.durable_ahead.covers(0, max(file_length(buffer, body), body.size, 1))
+
+
 def file_length(buffer: Buffer, body: Body) -> int:
     """The length of the body's file in bytes; 0 where there is none."""
     status = buffer.stat(body.ino)
@@ -52,11 +62,12 @@ def file_length(buffer: Buffer, body: Body) -> int:
 
 def revert(buffer: Buffer, body: Body, written: list[Written]) -> None:
     """Let the body be partial again: what is surely on the disk over the engine's version."""
-    kept = ExtentSet(body.durable)
+    kept, surely_ahead = ExtentSet(body.durable), ExtentSet(body.durable_ahead)
     for offset, length in _verified(buffer, body, written):
         kept.add(offset, offset + length)
     length = file_length(buffer, body)
-    kept.remove(length if body.phase is Phase.OPEN else min(length, body.size), WHOLE_END)
+    for extents in (kept, surely_ahead):
+        extents.remove(length if body.phase is Phase.OPEN else min(length, body.size), WHOLE_END)
     end = max((extent.end for extent in kept), default=0)
     size = max(body.base_size, end)
     if length:
@@ -66,9 +77,17 @@ def revert(buffer: Buffer, body: Body, written: list[Written]) -> None:
     body.present.add(body.base_size, size)
     body.complete = body.present.covers(0, size)
     body.dirty = ExtentSet(body.present)
-    body.durable = kept
+    body.durable, body.durable_ahead = kept, surely_ahead
     if body.complete:
         body.present.clear()
+
+
+def is_as_stored(backlog: Backlog, body: Body) -> bool:
+    """Whether nothing is left of a reverted body but its base, whole and in the engine: there is nothing to send."""
+    if body.dirty or not body.size == body.base_size < body.cut:
+        return False
+    rows = map(backlog.stored, backlog.refs_of(body.ino))
+    return any(row is not None and not row.stale and row.version == body.base_version for row in rows)
 
 
 def _blank_behind_base(buffer: Buffer, body: Body, kept: ExtentSet, end: int, size: int) -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 from vaultairefs.model import changes
 from vaultairefs.model.changes import NO_INO, Change
 from vaultairefs.model.errors import NotAContainer
-from vaultairefs.model.values import ROOT, EntryKey, Ino, Sequence
+from vaultairefs.model.values import ROOT, EntryKey, Ino, Kind, Sequence
 from vaultairefs.namespace import places
 from vaultairefs.namespace.inode import Inode
 
@@ -222,6 +222,13 @@ def _forgotten(tree: "Namespace", change: changes.ContainerForgotten) -> None:
     container.children, container.places, container.places_taken = {}, None, None
 
 
+def _flushed(tree: "Namespace", change: changes.ArtifactFlushed) -> None:
+    """Programs find what the engine has, also where a power cut took what was here of it."""
+    inode = tree.find(change.ino) if change.content and change.size >= 0 else None
+    if inode is not None and inode.kind is Kind.FILE:
+        inode.size = change.size
+
+
 def _conflicted(tree: "Namespace", change: changes.ArtifactConflicted) -> None:
     parent, inode = tree.inodes[change.container], tree.inodes[change.ino]
     free_name(parent, change.name)
@@ -258,7 +265,7 @@ _HANDLERS: Final[dict[type, Callable[["Namespace", Any], None]]] = {
     changes.Truncated: _truncated,
     changes.ArtifactDiscovered: _discovered,
     changes.EntryVanished: _vanished,
-    changes.ArtifactFlushed: _nothing,
+    changes.ArtifactFlushed: _flushed,
     changes.ArtifactMoved: _nothing,
     changes.ArtifactDeleted: _nothing,
     changes.ArtifactConflicted: _conflicted,

@@ -77,9 +77,6 @@ class Toy:
     def completes(self, ino: Ino) -> bool:
         return self.insisted
 
-    def is_durable(self, ino: Ino) -> bool:
-        return True
-
     def is_busy(self, key: EntryKey) -> bool:
         return key in self.busy
 

@@ -2,9 +2,7 @@
 what programs see, every byte, name, link and attribute."""
 
 import shutil
-import tempfile
 from collections import deque
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,6 +10,7 @@ import trio
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from tests.support.ledgers import scratch_directory
 from tests.unit.flush.acting import Programs, acts
 from tests.unit.flush.world import NATIVE, PLAIN, Crash, Interfering, World, is_crash
 from vaultairefs.engine.interface import Capabilities
@@ -117,7 +116,7 @@ class Machine:
 
 
 async def live(capabilities: Capabilities, history: list[tuple[str, Any]]) -> None:
-    directory = Path(tempfile.mkdtemp(prefix="vaultairefs-flush-"))
+    directory = scratch_directory()
     try:
         world = World(directory / "state", Interfering(capabilities=capabilities))
         machine = Machine(world, world.engine)

@@ -1,8 +1,6 @@
 """The histories of the flusher's machine against a real directory."""
 
 import shutil
-import tempfile
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,13 +8,14 @@ import trio
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from tests.support.ledgers import scratch_directory
 from tests.unit.flush.directories import Directory
 from tests.unit.flush.test_flusher_machine import Machine, steps
 from tests.unit.flush.world import World
 
 
 async def live(history: list[tuple[str, Any]]) -> None:
-    directory = Path(tempfile.mkdtemp(prefix="vaultairefs-flush-"))
+    directory = scratch_directory()
     try:
         engine = Directory(directory / "engine")
         world = World(directory / "state", engine)

@@ -126,10 +126,14 @@ async def test_nothing_is_deleted_while_the_journal_cannot_be_synced(world: Worl
     world.create(ROOT, b"a", b"text")
     await settled(world)
 
-    async def fail() -> None:
-        raise Unavailable("no disk now")
+    sync = world.ledger.sync
 
-    sync, world.ledger.sync = world.ledger.sync, fail  # type: ignore[method-assign]
+    async def fail() -> None:
+        if world.engine.calls["copy"]:
+            raise Unavailable("no disk now")
+        await sync()
+
+    world.ledger.sync = fail  # type: ignore[method-assign]
     world.rename(ROOT, b"a", ROOT, b"b")
     for _ in range(5):
         world.seconds += 60
