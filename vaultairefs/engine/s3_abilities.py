@@ -1,6 +1,13 @@
 """What a store was found to honour: per verb, since stores differ by verb."""
 
+import hashlib
+import re
+from collections.abc import Sequence
+from typing import Final
+
 import msgspec
+
+_DIGEST: Final = re.compile("[0-9a-f]{32}")
 
 
 class Abilities(msgspec.Struct, frozen=True):
@@ -23,6 +30,8 @@ class Abilities(msgspec.Struct, frozen=True):
     """CompleteMultipartUpload heeds the same two conditions."""
     commit_tells_version: bool = False
     """CompleteMultipartUpload answers with the ETag that the object then has."""
+    commit_digests: bool = False
+    """The ETag of an object in parts is the MD5 of theirs and their number."""
     read_version: bool = False
     """GET If-Match is refused where another version is."""
     delete_version: bool = False
@@ -46,6 +55,13 @@ class Abilities(msgspec.Struct, frozen=True):
     """The longest key that was tried and taken; 0 when none of those was that the layout may come to."""
     checksum: str = ""
     """``md5`` or ``crc32``: what the store verifies of a body (Content-MD5, x-amz-checksum-crc32)."""
+
+    def digest_of_parts(self, etags: Sequence[str]) -> str:
+        """The ETag that an object of parts with these ETags has, empty where the store does not make it so."""
+        if not self.commit_digests or not all(map(_DIGEST.fullmatch, etags)):
+            return ""
+        digest = hashlib.md5(b"".join(map(bytes.fromhex, etags)), usedforsecurity=False)
+        return f"{digest.hexdigest()}-{len(etags)}"
 
     @property
     def is_conditional(self) -> bool:

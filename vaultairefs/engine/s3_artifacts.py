@@ -5,24 +5,20 @@ object onto itself; what its metadata and content headers said beside ours is sa
 """
 
 from contextlib import suppress
-from typing import Final
 
 import msgspec
 
 from vaultairefs.engine.conditions import holds
 from vaultairefs.engine.s3_checksums import checksum_headers
-from vaultairefs.engine.s3_copying import S3Copying
+from vaultairefs.engine.s3_copying import DIGEST_LETTERS, S3Copying
 from vaultairefs.engine.s3_errors import Refused
-from vaultairefs.engine.s3_known import UNKNOWN, Known
+from vaultairefs.engine.s3_known import RECENT_SECONDS, UNKNOWN, Known
 from vaultairefs.engine.s3_metadata import TOKEN, Extras, Written, is_plain, kept_headers, read_extras, write
 from vaultairefs.engine.s3_objects import Head
 from vaultairefs.engine.s3_reading import S3Reading
 from vaultairefs.engine.s3_store import COPY_BYTES_MAX, S3Store, is_ours
 from vaultairefs.model.errors import Conflict, IsAContainer, NotAContainer, NotFound
-from vaultairefs.model.values import ANY, Attributes, EntryPath, Kind, Version
-
-_RECENT_SECONDS: Final = 5
-"""So long what a listing or an answer showed counts as a look right before."""
+from vaultairefs.model.values import ABSENT, ANY, Attributes, EntryPath, Kind, Version
 
 
 class S3Artifacts:
@@ -113,7 +109,7 @@ class S3Artifacts:
         """The interface's contract."""
         source_key, target_key = self._store.keys.key(source), self._store.keys.key(target)
         known = self._store.known.get(source_key)
-        if known is not None and attributes is not None and self._needs_no_look(known, version):
+        if known is not None and attributes is not None and self._needs_no_look(known, version, expected):
             with suppress(Conflict, Refused):  # what stands in the way is found out below
                 return self._copy_known(source_key, known, target, attributes, expected, token)
         head = self._store.objects.head(source_key)
@@ -134,17 +130,19 @@ class S3Artifacts:
         self.note(target, target_key, version, head.size, given, token, plain=is_plain(head))
         return version
 
-    def _needs_no_look(self, known: Known, version: Version) -> bool:
-        """Whether the store itself refuses the copy of other bytes, and all that the object says was seen just now.
+    def _needs_no_look(self, known: Known, version: Version, expected: Version) -> bool:
+        """Whether a copy of other bytes is refused, or seen by its ETag, and all that the object says was seen now.
 
-        The pin is the ETag, which a change of metadata alone by somebody else leaves as it is; between a HEAD and its
-        copy there is such a moment, too.
+        One that is seen is taken back, which is as good where the name was free.  An ETag does not tell of a change of
+        metadata alone by somebody else; between a HEAD and its copy there is such a moment, too.
         """
         abilities = self._store.abilities
-        pinned = bool(abilities.copy_source) and abilities.copied_metadata and known.size <= COPY_BYTES_MAX
+        seen = abilities.digests and len(known.etag) == DIGEST_LETTERS and expected == ABSENT
+        pinned = bool(abilities.copy_source) or seen
+        pinned = pinned and abilities.copied_metadata and known.size <= COPY_BYTES_MAX
         policy = self._store.client.policy
         is_plain = known.plain and not (policy.customer_key or policy.storage_class)
-        is_recent = self._store.client.server_s() - known.seen_s <= _RECENT_SECONDS
+        is_recent = self._store.client.server_s() - known.seen_s <= RECENT_SECONDS
         return pinned and is_plain and is_recent and known.token != "" and known.etag == version
 
     def _copy_known(

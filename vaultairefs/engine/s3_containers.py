@@ -7,6 +7,7 @@ Promise: a container that holds anything is not removed, as far as a look right 
 meanwhile is kept, and keeps the container.  Blocking, thread-safe.
 """
 
+import math
 import secrets
 
 from vaultairefs.engine.conditions import holds
@@ -14,6 +15,7 @@ from vaultairefs.engine.paths import entry_of
 from vaultairefs.engine.s3_artifacts import store_sidecar
 from vaultairefs.engine.s3_errors import Refused
 from vaultairefs.engine.s3_index import S3Index
+from vaultairefs.engine.s3_known import RECENT_SECONDS
 from vaultairefs.engine.s3_metadata import Extras, kept_headers, read_extras, write
 from vaultairefs.engine.s3_objects import Head, fits_xml
 from vaultairefs.engine.s3_reading import IMPLICIT, S3Reading
@@ -60,10 +62,11 @@ class S3Containers:
 
     def set_attributes(self, container: bytes, attributes: Attributes, expected: Version) -> Version:
         """The interface's contract."""
-        head = self._store.objects.head(self._store.keys.marker(container))
-        if container and head is None and not self._reading.find_container(container)[0]:
+        known = self._store.known.marker(self._store.keys.prefix(container), RECENT_SECONDS if container else math.inf)
+        head = self._store.objects.head(self._store.keys.marker(container)) if known is None else None
+        if container and known is None and head is None and not self._reading.find_container(container)[0]:
             raise NotFound(container=container)
-        identity = read_extras(head.metadata).identity if head is not None else ""
+        identity = read_extras(head.metadata).identity if head is not None else known or ""
         version = Version(identity or IMPLICIT)
         if not holds(version, expected):
             raise Conflict(container=container)
@@ -116,3 +119,5 @@ class S3Containers:
         headers.update(conditions)
         self._store.objects.put(self._store.keys.marker(container), b"", headers, repeatable=True)
         self._store.implicit.discard(container)
+        if old is None:
+            self._store.known.note_marker(self._store.keys.prefix(container), identity)

@@ -20,6 +20,8 @@ from vaultairefs.model.errors import Conflict, NotSupported
 from vaultairefs.model.values import ANY, Version
 
 _PART_BYTES: Final = 512 << 20
+DIGEST_LETTERS: Final = 32
+"""An ETag of so many letters is that of an object in one part."""
 PIN: Final = "x-amz-copy-source-if-match"
 
 
@@ -120,7 +122,7 @@ class S3Copying:
 
             def send() -> str:
                 etag = multipart.commit(target, upload_id, etags, conditions)
-                return etag if abilities.commit_tells_version else ""
+                return etag if abilities.commit_tells_version else abilities.digest_of_parts(etags)
 
             return store.settle(send, target, expected=expected, token=token, heeded=heeded)
         except BaseException:
@@ -169,4 +171,4 @@ def _moment(head: Head) -> tuple[str, str]:
 
 def _are_other_bytes(source_etag: str, copied_etag: str) -> bool:
     """Whether two ETags are surely those of different bytes: of objects in one part they are digests."""
-    return len(source_etag) == len(copied_etag) == 32 and source_etag != copied_etag
+    return len(source_etag) == len(copied_etag) == DIGEST_LETTERS and source_etag != copied_etag

@@ -9,6 +9,7 @@ another mount wrote.  A damaged one is reported and written anew.  Blocking, thr
 """
 
 import hashlib
+import threading
 import time
 from contextlib import suppress
 from typing import Final
@@ -26,8 +27,10 @@ from vaultairefs.engine.s3_store import S3Store
 from vaultairefs.model.values import Version
 
 QUIET_SECONDS: Final = SETTLED_SECONDS + 0.5
-"""A container's index is written when nothing in it has changed for so long: then every row is certain."""
-_LATE_SECONDS: Final = 60.0
+"""When nothing in a container has changed for so long, every row of its index will be certain."""
+_REST_SECONDS: Final = 10.0
+"""As long as a mount goes on, an index waits for so long: a program that makes one file after the other pays once."""
+_LATE_SECONDS: Final = 300.0
 """A container that never rests gets its index at least so often, of what has rested in it."""
 _READ_AGAIN_SECONDS: Final = 10.0
 
@@ -40,6 +43,7 @@ class S3Index:
     def __init__(self, store: S3Store) -> None:
         self._store = store
         self._known = store.known
+        self._writing = threading.Lock()
 
     def load(self, prefix: bytes) -> None:
         """Read the container's index, unless that was done a moment ago."""
@@ -52,9 +56,11 @@ class S3Index:
         """The prefixes whose index can be written now, and in how many seconds the next one can."""
         now, ready, waits = time.monotonic(), [], []
         for prefix, changed in list(self._known.changed.items()):
+            if not changed.several:
+                continue  # a HEAD at the next fresh listing is cheaper than a listing and a put now
             wait = changed.last + QUIET_SECONDS - now
             if not everything:
-                wait = min(wait, changed.first + _LATE_SECONDS - now)
+                wait = min(changed.last + _REST_SECONDS, changed.first + _LATE_SECONDS) - now
             if wait <= 0:
                 ready.append(prefix)
             else:
@@ -66,13 +72,17 @@ class S3Index:
 
         A store that does not answer is asked again later; one that refuses is not, until something changes.
         """
+        with self._writing:
+            self._write(prefix)
+
+    def _write(self, prefix: bytes) -> None:
         changed = self._known.changed.pop(prefix, None)
-        if not self._store.abilities.tells_modified:
+        if not self._store.abilities.tells_modified or changed is None:
             return
         try:
             self._bring_up_to_date(prefix)
         except (Lost, Unsent, Refused) as failure:
-            if changed is not None and (not isinstance(failure, Refused) or failure.is_for_now):
+            if not isinstance(failure, Refused) or failure.is_for_now:
                 self._known.changed.setdefault(prefix, changed._replace(last=time.monotonic()))
             raise
 

@@ -10,6 +10,7 @@ ETag as it is, and Last-Modified counts whole seconds.  Where the store's Last-M
 no object can be is none.  Thread-safe.
 """
 
+import math
 import threading
 import time
 from collections.abc import Mapping
@@ -27,6 +28,9 @@ ROWS_MAX: Final = 50_000
 """Some 25 MB."""
 INDEXED_MAX: Final = 200_000
 """Rows of index artifacts, packed: some 60 MB at the very most."""
+_MARKERS_MAX: Final = 10_000
+RECENT_SECONDS: Final = 5
+"""So long what a listing or an answer showed counts as a look right before."""
 SETTLED_SECONDS: Final = 2
 """After so long no other state of an object can have the same second of Last-Modified."""
 UNKNOWN: Final = -1
@@ -70,10 +74,13 @@ class Known(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Changed(NamedTuple):
-    """When a container's rows began to differ from its index, and when they last changed (monotonic seconds)."""
+    """When a container's rows began to differ from its index, and when they last changed (monotonic seconds); whether
+    rows of ``several`` artifacts did, or only that of ``key``."""
 
     first: float
     last: float
+    key: bytes
+    several: bool
 
 
 class Index(NamedTuple):
@@ -96,6 +103,7 @@ class S3Known:
         self.fresh: set[bytes] = set()
         """Prefixes of containers that were made here and have no index yet."""
         self._rows: LRUCache[bytes, Known] = LRUCache(ROWS_MAX)
+        self._markers: LRUCache[bytes, tuple[str, float]] = LRUCache(_MARKERS_MAX)
         self._indexes: LRUCache[bytes, Index] = LRUCache(INDEXED_MAX, getsizeof=lambda index: 1 + len(index.rows))
         self._guard = threading.Lock()
 
@@ -108,8 +116,8 @@ class S3Known:
             self._rows[key] = known
             if old is not None and msgspec.structs.replace(old, seen_s=known.seen_s) == known:
                 return
-            changed = self.changed.get(prefix)
-            self.changed[prefix] = Changed(changed.first if changed else now, now)
+            changed = self.changed.get(prefix) or Changed(now, now, key, False)
+            self.changed[prefix] = changed._replace(last=now, several=changed.several or changed.key != key)
 
     def forget(self, key: bytes) -> None:
         """Nobody knows what is at the key."""
@@ -141,6 +149,17 @@ class S3Known:
             with self._guard:
                 self._rows[key] = msgspec.structs.replace(known, modified_s=listed.modified_s, seen_s=seen_s)
 
+    def note_marker(self, prefix: bytes, identity: str) -> None:
+        """The container's own object is there now, has this identity and says nothing beside what we write."""
+        with self._guard:
+            self._markers[prefix] = (identity, time.monotonic())
+
+    def marker(self, prefix: bytes, seconds_max: float) -> str | None:
+        """The identity that was noted no longer ago than that."""
+        with self._guard:
+            identity, seen_at = self._markers.get(prefix, ("", -math.inf))
+        return identity if time.monotonic() - seen_at <= seconds_max else None
+
     def index(self, prefix: bytes) -> Index | None:
         """The index that was read or written last."""
         with self._guard:
@@ -157,6 +176,7 @@ class S3Known:
         with self._guard:
             self._indexes.pop(prefix, None)
             self.changed.pop(prefix, None)
+            self._markers.pop(prefix, None)
             self.fresh.discard(prefix)
 
 

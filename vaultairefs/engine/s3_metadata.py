@@ -104,9 +104,17 @@ def kept_headers(head: Head) -> dict[str, str]:
 
 def is_plain(head: Head) -> bool:
     """Whether the object is one that we put, and says nothing but what we would write of it again anyway."""
-    kept = kept_headers(head).items() - {("content-type", ARTIFACT_TYPE)}
-    is_tagged = head.headers.get("x-amz-tagging-count", "0") != "0"
-    return read_extras(head.metadata).token != "" and not kept and not is_tagged
+    return read_extras(head.metadata).token != "" and _says_nothing_else(head, ARTIFACT_TYPE)
+
+
+def is_plain_marker(head: Head) -> bool:
+    """The same of an object ``dir/``."""
+    return read_extras(head.metadata).identity != "" and _says_nothing_else(head, CONTAINER_TYPE)
+
+
+def _says_nothing_else(head: Head, content_type: str) -> bool:
+    kept = kept_headers(head).items() - {("content-type", content_type)}
+    return not kept and head.headers.get("x-amz-tagging-count", "0") == "0"
 
 
 def read_extras(metadata: Mapping[str, str]) -> Extras:

@@ -76,6 +76,7 @@ class S3Probe:
                 commit_absent=self._wants_a_free_name(self._commits),
                 commit_version=self._commits_by_version(bare),
                 commit_tells_version=self._commit_tells_version(),
+                commit_digests=self._etag(self._key("told")) == Abilities(commit_digests=True).digest_of_parts([etag]),
                 read_version=not self._gets(one, _STALE),
                 delete_version=deletes.single,
                 bulk_delete=deletes.bulk,

@@ -20,8 +20,8 @@ from vaultairefs.engine.s3_client import ATTEMPTS
 from vaultairefs.engine.s3_dialects import modified_ns_of, read_attributes
 from vaultairefs.engine.s3_errors import Refused
 from vaultairefs.engine.s3_http import Lost, Unsent
-from vaultairefs.engine.s3_known import PAYS_FROM, Known
-from vaultairefs.engine.s3_metadata import SIDECAR, is_plain, read_extras
+from vaultairefs.engine.s3_known import PAYS_FROM, RECENT_SECONDS, Known
+from vaultairefs.engine.s3_metadata import SIDECAR, is_plain, is_plain_marker, read_extras
 from vaultairefs.engine.s3_names import hashed, is_hashed, store
 from vaultairefs.engine.s3_objects import AFTER_PREFIX, Head, Listed, etag_of
 from vaultairefs.engine.s3_receiving import Receiving
@@ -63,7 +63,7 @@ class S3Reading:
 
     def stat(self, path: EntryPath) -> EntryInfo:
         if path == ROOT_PATH:
-            return self.container_info(b"", self._store.objects.head(self._store.keys.marker(b"")))
+            return self._root_info()
         check_name(path.name)
         key = self._store.keys.key(path)
         is_container, marker = self.find_container(path.joined)
@@ -73,6 +73,13 @@ class S3Reading:
         if head is None:
             raise NotFound(container=path.container, artifact=path.name, operation="stat")
         return self.artifact_info(path.name, key, head)
+
+    def _root_info(self) -> EntryInfo:
+        """The root's own object lies where only we write, so what it is stays known."""
+        head = self._store.objects.head(self._store.keys.marker(b""))
+        identity = "" if head is None else read_extras(head.metadata).identity
+        self._store.known.note_marker(self._store.keys.prefix(b""), identity)
+        return self.container_info(b"", head)
 
     def find_container(self, container: bytes) -> tuple[bool, Head | None]:
         """Whether it exists, and its own object if it has one."""
@@ -89,7 +96,21 @@ class S3Reading:
         return True, None
 
     def is_container(self, path: EntryPath) -> bool:
-        return self.find_container(path.joined)[0]
+        """Whether a container is there; its own object tells, if it has one."""
+        container = path.joined
+        if self._store.known.marker(self._store.keys.prefix(container), RECENT_SECONDS) is not None:
+            return True
+        head = self._store.objects.head(self._store.keys.marker(container))
+        if head is None:
+            return self.find_container(container)[0]
+        self._note_marker(container, head)
+        return True
+
+    def _note_marker(self, container: bytes, head: Head) -> None:
+        """Remember an object ``dir/`` of ours, if others have added nothing to it."""
+        if is_plain_marker(head):
+            identity = read_extras(head.metadata).identity
+            self._store.known.note_marker(self._store.keys.prefix(container), identity)
 
     def page(self, container: bytes, cursor: str | None) -> tuple[list[Row], str | None]:
         """The rows of a page of the container, and where the next begins."""

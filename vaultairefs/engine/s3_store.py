@@ -2,7 +2,8 @@
 
 Promise: a conditional request goes out once at a time.  When its answer is lost, or says that a condition did not
 hold, a HEAD decides: our token there means that it was done, anything else a conflict or another try.  Where the store
-heeds no condition the same HEAD comes right before (best effort).  Blocking, thread-safe.
+heeds no condition the same HEAD, or a listing that tells as much, comes right before (best effort).  Blocking,
+thread-safe.
 """
 
 from collections.abc import Callable
@@ -18,6 +19,7 @@ from vaultairefs.engine.s3_keys import Keys
 from vaultairefs.engine.s3_known import S3Known
 from vaultairefs.engine.s3_metadata import read_extras
 from vaultairefs.engine.s3_objects import Head, S3Objects
+from vaultairefs.engine.s3_vacancy import S3Vacancy
 from vaultairefs.model.errors import Conflict, Unavailable, VaultaireError
 from vaultairefs.model.values import ABSENT, ANY, Version
 
@@ -41,6 +43,7 @@ class S3Store:
         """The time that containers without an object of their own are shown with."""
         self.abilities = Abilities()
         self.known = S3Known()
+        self.vacancy = S3Vacancy(self.objects, self.known)
         self.implicit: set[bytes] = set()
         """Containers that were seen without an object of their own.  (Adding and removing need no lock.)"""
 
@@ -72,7 +75,8 @@ class S3Store:
         for attempt in range(ATTEMPTS):
             if failure is not None:
                 self.client.pause(attempt - 1, getattr(failure, "retry_after", ""))
-            if not heeded or (failure is not None and token):
+            is_free = not heeded and failure is None and expected == ABSENT and self.vacancy.is_free(key)
+            if not is_free and (not heeded or (failure is not None and token)):
                 found = self.objects.head(key)
                 if found is not None and is_ours(found, token):
                     return Version(found.etag)

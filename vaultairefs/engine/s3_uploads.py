@@ -138,7 +138,7 @@ class S3Uploads:
 
         def send() -> str:
             etag = self._multipart.commit(key, upload.upload_id, etags, conditions)
-            return etag if abilities.commit_tells_version else ""
+            return etag if abilities.commit_tells_version else abilities.digest_of_parts(etags)
 
         version = store.settle(send, key, expected=expected, token=token, heeded=heeded)
         if token:
