@@ -119,6 +119,7 @@ class Life:
             control = ControlServer(server.listen(self.rooms.state.path), verbs.verbs_of(self))
             nursery.start_soon(self.rooms.ledger.run)
             nursery.start_soon(self.rooms.volume.forgetting.run)
+            nursery.start_soon(self.rooms.fetcher.run)
             if not self.settings.read_only:
                 nursery.start_soon(self.rooms.flusher.run)
                 nursery.start_soon(upkeep.keep_up, self.rooms.engine)

@@ -1,20 +1,22 @@
 """Bring the bytes of files from the engine into their bodies.
 
 Promise: a body gets bytes of its one base version or none; local bytes are never covered (a writer waits for
-``settled``, and only gaps are fetched); callers that need the same bytes share one fetch.
+``settled``, and only gaps are fetched); callers that need the same bytes share one fetch.  What reads foretell is
+fetched ahead of them, as far as there is room.
 
 Does not: know names as programs see them, or keep its own cache: the body is the cache.
 """
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator
 from typing import Final
 
 import trio
 
 from vaultairefs.buffer import Body, Phase
 from vaultairefs.engine.interface import Engine
-from vaultairefs.fetch.windows import SMALL_BYTES, WINDOW_BYTES_MAX, ReadAhead
+from vaultairefs.fetch.ahead import Ahead
+from vaultairefs.fetch.under_way import UnderWay
+from vaultairefs.fetch.windows import RANGE_BYTES_MAX, SMALL_BYTES, Reading
 from vaultairefs.ledger import Ledger
 from vaultairefs.ledger.whereabouts import chain_of, entry_path
 from vaultairefs.model.changes import BodyEvicted, ExtentsFetched
@@ -27,22 +29,11 @@ _MOVING_SECONDS: Final = 0.02
 _ATTEMPTS_MAX: Final = 1000
 """Twenty seconds of such looks: the engine answers reads, so it will soon have answered the flusher, too."""
 
-_PARALLEL_WINDOWS: Final = 4
-"""Windows of one file under way when all of it is wanted."""
+_PARALLEL_RANGES: Final = 8
+"""Ranges of one file under way when all of it is wanted."""
 
 _REMEMBERED_READS_MAX: Final = 4096
 """Files whose reading is followed for read-ahead."""
-
-
-class _Window:
-    """A fetch under way: bytes ``start`` to ``end`` of one body."""
-
-    __slots__ = ("end", "finished", "start")
-
-    def __init__(self, start: int, end: int) -> None:
-        self.start = start
-        self.end = end
-        self.finished = trio.Event()
 
 
 class Fetcher:
@@ -51,18 +42,37 @@ class Fetcher:
     def __init__(self, ledger: Ledger, engine: Engine) -> None:
         self._ledger = ledger
         self._engine = engine
-        self._windows: dict[Ino, list[_Window]] = {}
-        self._reading: dict[Ino, ReadAhead] = {}
+        self._under_way = UnderWay()
+        self._ahead = Ahead(self._under_way, self._fetch_ahead, self._forget_reading)
+        self._reading: dict[Ino, Reading] = {}
         self.bytes_downloaded = 0
         self.fetches = 0
 
+    async def run(self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        """Until cancelled: fetch ahead what ``follow`` is told of; without this nothing comes before it is needed."""
+        await self._ahead.run(task_status)
+
+    def follow(self, ino: Ino, offset: int, length: int) -> None:
+        """Somebody reads these bytes of a file that is not all here: begin to fetch what he will need next.
+
+        ``Stale`` as ``ensure``.
+        """
+        body = self._ledger.begin_body(ino)
+        if body.complete:
+            return
+        reading = self._reading_of(ino)
+        for extent in reading.follow(offset, length, body.base_size):
+            if not self._begin_ahead(ino, body, extent):
+                reading.take_back(extent)
+                return
+
     def range_is_busy(self, ino: Ino, offset: int, length: int) -> bool:
         """Whether bytes of the range are on their way from the engine."""
-        return self._overlapping(ino, offset, offset + length) is not None
+        return self._under_way.overlapping(ino, offset, offset + length) is not None
 
     async def settled(self, ino: Ino, offset: int, length: int) -> None:
         """Wait until nothing in the range is on its way; writers do so, then write without waiting again."""
-        while (window := self._overlapping(ino, offset, offset + length)) is not None:
+        while (window := self._under_way.overlapping(ino, offset, offset + length)) is not None:
             await window.finished.wait()
 
     async def ensure(self, ino: Ino, offset: int, length: int) -> None:
@@ -73,12 +83,15 @@ class Fetcher:
         """
         may_leave = True
         while (gap := self._next_gap(ino, offset, length)) is not None:
-            running = self._overlapping(ino, gap.offset, gap.offset + 1)
+            running = self._under_way.overlapping(ino, gap.offset, gap.offset + 1)
             if running is not None:
                 await running.finished.wait()
                 continue
             body = self._ledger.begin_body(ino)
-            end = self._read_ahead(ino).end_of(gap.offset, gap.end, body.base_size)
+            if gap.length > RANGE_BYTES_MAX:
+                await self._fetch_all(ino, [gap])
+                continue
+            end = self._reading_of(ino).end_of(gap.offset, gap.end, body.base_size)
             await self._fetch(ino, self._free_part(ino, body, gap.offset, end), may_leave=may_leave)
             may_leave = False  # else one part of the range would make room for the other, for ever
 
@@ -89,13 +102,7 @@ class Fetcher:
             gaps = body.present.gaps(0, body.base_size)
             if not gaps:
                 return
-            windows = list(self._cut(gaps))[:_PARALLEL_WINDOWS]
-            failures: list[VaultaireError] = []
-            async with trio.open_nursery() as nursery:
-                for window in windows:
-                    nursery.start_soon(self._fetch_unless_busy, ino, window, failures)
-            if failures:
-                raise failures[0]
+            await self._fetch_all(ino, gaps)
             body = self._ledger.begin_body(ino)
 
     # Which bytes
@@ -113,34 +120,66 @@ class Fetcher:
     def _free_part(self, ino: Ino, body: Body, start: int, end: int) -> Extent:
         """The missing bytes from ``start`` on, up to ``end`` or the next that are local or on their way."""
         end = body.present.gaps(start, end)[0].end
-        for window in self._windows.get(ino, ()):
+        for window in self._under_way.of(ino):
             if start < window.start < end:
                 end = window.start
         return Extent(start, end - start)
 
-    def _cut(self, gaps: list[Extent]) -> Iterator[Extent]:
+    def _cut(self, gaps: Iterable[Extent]) -> Iterator[Extent]:
         for gap in gaps:
-            for start in range(gap.offset, gap.end, WINDOW_BYTES_MAX):
-                yield Extent(start, min(WINDOW_BYTES_MAX, gap.end - start))
+            for start in range(gap.offset, gap.end, RANGE_BYTES_MAX):
+                yield Extent(start, min(RANGE_BYTES_MAX, gap.end - start))
 
-    def _read_ahead(self, ino: Ino) -> ReadAhead:
+    def _reading_of(self, ino: Ino) -> Reading:
         found = self._reading.get(ino)
         if found is None:
             if len(self._reading) >= _REMEMBERED_READS_MAX:
                 self._reading.pop(next(iter(self._reading)))
-            found = self._reading[ino] = ReadAhead()
+            found = self._reading[ino] = Reading()
         return found
 
-    def _overlapping(self, ino: Ino, start: int, end: int) -> _Window | None:
-        for window in self._windows.get(ino, ()):
-            if window.start < end and start < window.end:
-                return window
-        return None
+    def _forget_reading(self, ino: Ino) -> None:
+        """What was foretold did not come: foretell carefully again."""
+        self._reading.pop(ino, None)
 
     # Fetching
 
+    def _begin_ahead(self, ino: Ino, body: Body, extent: Extent) -> bool:
+        """Fetch what is missing of it and not under way; False when that has to wait, or there is no room."""
+        for gap in body.present.gaps(extent.offset, min(extent.end, body.base_size)):
+            if self._under_way.overlapping(ino, gap.offset, gap.end) is not None:
+                continue
+            has_room = self._ledger.buffer.has_room(gap.length + self._ahead.bytes_under_way)
+            if not has_room or not self._ahead.may_begin(gap.length):
+                return False
+            self._ahead.begin(ino, gap)
+        return True
+
+    async def _fetch_ahead(self, ino: Ino, extent: Extent) -> None:
+        """What is announced already, and has room."""
+        body = self._ledger.buffer.find(ino)
+        if body is not None and not body.complete:
+            for gap in body.present.gaps(extent.offset, min(extent.end, body.base_size)):
+                await self._fetch_gap(ino, body.body_id, gap)
+
+    async def _fetch_all(self, ino: Ino, gaps: Iterable[Extent]) -> None:
+        """In ranges, several at a time; raises the first failure when those under way with it have ended."""
+        ranges, failures = self._cut(gaps), list[VaultaireError]()
+
+        async def work() -> None:
+            for extent in ranges:
+                await self._fetch_unless_busy(ino, extent, failures)
+                if failures:
+                    return
+
+        async with trio.open_nursery() as nursery:
+            for _ in range(_PARALLEL_RANGES):
+                nursery.start_soon(work)
+        if failures:
+            raise failures[0]
+
     async def _fetch_unless_busy(self, ino: Ino, extent: Extent, failures: list[VaultaireError]) -> None:
-        running = self._overlapping(ino, extent.offset, extent.end)
+        running = self._under_way.overlapping(ino, extent.offset, extent.end)
         if running is not None:
             await running.finished.wait()
             return
@@ -151,7 +190,7 @@ class Fetcher:
 
     async def _fetch(self, ino: Ino, wanted: Extent, *, may_leave: bool) -> None:
         """Fetch one extent, following the file when the flusher moves it or gives its version another name."""
-        with self._announced(ino, wanted):
+        with self._under_way.announced(ino, wanted):
             await self._make_room(ino, wanted.length, may_leave=may_leave)
             body = self._ledger.begin_body(ino)
             body_id = body.body_id
@@ -239,27 +278,16 @@ class Fetcher:
         if buffer.has_room(length):
             return
         for clean in buffer.evictable(max(length, buffer.eviction_bytes)):
-            if clean != ino and clean not in self._windows:
+            if clean != ino and clean not in self._under_way:
                 commit(BodyEvicted(clean))
         # What left takes its room until its record is durable.
         await self._ledger.sync()
         if may_leave and not buffer.has_room(length):
+            for window in self._under_way.of(ino):
+                if window.is_ahead:
+                    await window.finished.wait()
             body = buffer.find(ino)
             is_large = body is not None and body.phase is Phase.CLOSED and not body.unflushed
-            if is_large and len(self._windows[ino]) == 1 and ino in buffer.evictable(buffer.used_bytes + length):
+            if is_large and len(self._under_way.of(ino)) == 1 and ino in buffer.evictable(buffer.used_bytes + length):
                 commit(BodyEvicted(ino))
                 await self._ledger.sync()
-
-    @contextmanager
-    def _announced(self, ino: Ino, extent: Extent) -> Iterator[None]:
-        """Let others know of the fetch while it runs."""
-        window = _Window(extent.offset, extent.end)
-        self._windows.setdefault(ino, []).append(window)
-        try:
-            yield
-        finally:
-            running = self._windows[ino]
-            running.remove(window)
-            if not running:
-                del self._windows[ino]
-            window.finished.set()

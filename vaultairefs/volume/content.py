@@ -56,6 +56,8 @@ class Content:
             return b"", True
         body = core.buffer.find(inode.ino)
         local = body is not None and body.has(offset, length)
+        if body is None or not body.complete:
+            core.fetcher.follow(inode.ino, offset, length)
         if not local:
             await core.fetcher.ensure(inode.ino, offset, length)
         return core.buffer.read(inode.ino, offset, length), local

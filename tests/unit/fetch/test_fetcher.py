@@ -6,7 +6,7 @@ import trio.testing
 
 from tests.unit.flush.world import World
 from vaultairefs.fetch.discovery import Discovery
-from vaultairefs.fetch.windows import SMALL_BYTES, WINDOW_BYTES_MAX, WINDOW_BYTES_MIN, ReadAhead
+from vaultairefs.fetch.windows import FIRST_BYTES
 from vaultairefs.model.changes import Truncated
 from vaultairefs.model.errors import Stale, Unavailable
 from vaultairefs.model.values import ABSENT, ANY, ROOT, EntryPath, Ino, Kind
@@ -54,12 +54,13 @@ async def test_a_scan_asks_for_more_and_more_and_a_random_read_for_little(world:
     content = bytes(1024) * 1024 * 9
     ino = await stored(world, b"a", content)
     for offset in range(0, len(content), 128 * KIB):
+        world.fetcher.follow(ino, offset, 128 * KIB)
         await world.fetcher.ensure(ino, offset, 128 * KIB)
     assert world.engine.calls["read"] <= 8
     world.evict_everything()
     before = world.fetcher.bytes_downloaded
     await world.fetcher.ensure(ino, 5 * MIB, 4 * KIB)
-    assert world.fetcher.bytes_downloaded - before == WINDOW_BYTES_MIN
+    assert world.fetcher.bytes_downloaded - before == FIRST_BYTES
 
 
 async def test_only_what_is_missing_is_fetched(world: World) -> None:
@@ -200,17 +201,3 @@ async def test_the_bodys_own_mtime_is_the_files(world: World) -> None:
     await world.fetcher.ensure(ino, 0, 1)
     status = world.ledger.buffer.stat(ino)
     assert status is not None and status.st_mtime_ns == world.ledger.namespace.get(ino).mtime_ns
-
-
-def test_windows_double_up_to_a_limit_and_end_at_the_files_end() -> None:
-    reading, offset, lengths = ReadAhead(), 0, []
-    while offset < 64 * MIB:
-        end = reading.end_of(offset, offset + 1, 64 * MIB)
-        lengths.append(end - offset)
-        offset = end
-    assert lengths == sorted(lengths[:-1]) + lengths[-1:] and max(lengths) == WINDOW_BYTES_MAX
-    assert ReadAhead().end_of(0, 1, SMALL_BYTES) == SMALL_BYTES
-
-
-def test_a_huge_read_comes_in_windows() -> None:
-    assert ReadAhead().end_of(0, 1 << 40, 1 << 41) == WINDOW_BYTES_MAX
