@@ -116,7 +116,7 @@ WORKS: Final[dict[str, Work]] = {
         lambda path: _list(_folder(path)), _with_files, True, "5", "rclone 202, s3fs 203", 5
     ),
     "`ls -l` of 200 that others put there, fresh mount": Work(
-        lambda path: _list(_folder(path)), _put_by_others, True, "one HEAD each, once", requests_max=206
+        lambda path: _list(_folder(path)), _put_by_others, True, "one HEAD each, once", requests_max=210
     ),
     "rename a directory of 200": Work(
         lambda path: _folder(path).rename(path / "renamed"), _with_files, False, "400", "s3fs 623, rclone 1001", 400

@@ -51,6 +51,15 @@ def test_no_work_asks_more_of_a_store(store: str) -> None:
     assert more == {}, ADVICE
 
 
+def test_the_baseline_keeps_the_limits() -> None:
+    known = baseline("ceph")
+    for name, work in WORKS.items():
+        if work.requests_max is not None:
+            assert sum(known[name]["requests"].values()) <= work.requests_max, name
+        if work.down_max is not None:
+            assert known[name]["down"] <= work.down_max, name
+
+
 def test_a_count_that_has_grown_is_seen() -> None:
     before: Row = {"requests": {"put": 8}, "up": 0, "down": 0}
     assert grown(before, {"requests": {"put": 12}, "up": 0, "down": 0}) == {"put": (8, 12), "all": (8, 12)}
