@@ -31,7 +31,7 @@ def daemon(server: Server | None) -> Iterator[Daemon]:
 def test_two_thousand_entries_are_the_same_from_a_fresh_state_directory(daemon: Daemon) -> None:
     daemon.mount()
     tree = daemon.mountpoint / "tree"
-    Many(tree, ENTRIES, seed=1, links=False).plant()
+    Many(tree, ENTRIES, seed=1, links=True).plant()
     seen = manifest(tree)
     assert len(seen) > ENTRIES
     daemon.umount()

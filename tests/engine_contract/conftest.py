@@ -106,7 +106,9 @@ async def engine(
 ) -> AsyncIterator[Engine]:
     """An empty engine with small pages."""
     if request.param == "memory":
-        yield MemoryEngine(page_entries=PAGE_ENTRIES)
+        native = MemoryEngine(page_entries=PAGE_ENTRIES)
+        require(native)
+        yield native
         return
     if request.param.startswith("worker+"):
         server = request.getfixturevalue("moto_server") if request.param == "worker+moto" else None
@@ -117,7 +119,7 @@ async def engine(
     if request.param == "plain":
         if "artifact_beside_a_container" in request.node.name:
             pytest.skip("the memory engine refuses this whatever its capabilities say")
-        plain = MemoryEngine(capabilities=Capabilities(names_checked=False), page_entries=PAGE_ENTRIES)
+        plain = MemoryEngine(capabilities=Capabilities(names_checked=False, groups=True), page_entries=PAGE_ENTRIES)
         require(plain)
         yield plain
         return
@@ -133,6 +135,7 @@ async def engine(
             os.chown(directory, NOBODY, NOBODY)
             stack.enter_context(unprivileged())
         local = LocalEngine(os.open(directory, os.O_RDONLY), f"file://{directory}", page_entries=PAGE_ENTRIES)
+        require(local)
         yield local
         with trio.CancelScope(shield=True):
             await local.close()

@@ -34,10 +34,11 @@ class Backlog(StoredTree):
         *,
         clock: Callable[[], float],
         kind_of_named: Callable[[Ino], Kind | None],
+        names_of: Callable[[Ino], int],
         left_in_engine: Callable[[Ino, set[Version]], None] = lambda ino, versions: None,
         same_in_engine: Callable[[Ino, Version, Version], None] = lambda ino, gone, held: None,
     ) -> None:
-        """``kind_of_named``: what a live inode with a name is, None for all others.
+        """``kind_of_named``: what a live inode with a name is, None for all others; ``names_of``: how many it has.
 
         ``left_in_engine`` is told which versions of an inode the engine still holds, when one of its names is gone;
         before that ``same_in_engine`` of a version that it holds elsewhere with the bytes of the one that went.
@@ -53,6 +54,7 @@ class Backlog(StoredTree):
         self.left_in_engine = left_in_engine
         self.same_in_engine = same_in_engine
         self._kind_of_named = kind_of_named
+        self.names_of = names_of
         self._wakeup: trio.Event | None = None
 
     def is_in_hand(self, key: EntryKey, ino: Ino) -> bool:
@@ -104,8 +106,8 @@ class Backlog(StoredTree):
         if self.is_container(ref.ino):
             self.containers.add(ref.ino)
 
-    def take(self, key: EntryKey) -> StoredRef | None:
-        ref = super().take(key)
+    def take(self, key: EntryKey, *, is_ours: bool = True) -> StoredRef | None:
+        ref = super().take(key, is_ours=is_ours)
         if ref is not None and ref.ino not in self.refs:
             self.containers.discard(ref.ino)
         return ref

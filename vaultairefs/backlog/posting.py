@@ -115,7 +115,7 @@ def _owe_again(log: "Backlog", ino: Ino, gone: StoredRef | None = None) -> None:
 
 def _discovered(log: "Backlog", change: changes.ArtifactDiscovered) -> None:
     key = EntryKey(change.container, change.name)
-    log.put(key, StoredRef(change.ino, change.version))
+    log.put_found(key, StoredRef(change.ino, change.version), change.link_id)
     log.set_live(key, change.ino)
 
 
@@ -123,7 +123,7 @@ def _vanished(log: "Backlog", change: changes.EntryVanished) -> None:
     key = EntryKey(change.container, change.name)
     live, ref = log.live(key), log.stored(key)
     if ref is not None and ref.ino == change.ino:
-        log.take(key)
+        log.take(key, is_ours=False)
     log.set_live(key, None if live == change.ino else live)
     _forgive_nameless(log, change.ino)
     _owe_again(log, change.ino, ref if ref is not None and ref.ino == change.ino else None)
@@ -142,7 +142,7 @@ def _forget_below(log: "Backlog", container: Ino) -> None:
         for name in {*log.stored_children(parent), *(owed.get(parent, ()) if vanished else ())}:
             key = EntryKey(parent, name)
             child = log.live(key)
-            ref = log.take(key)
+            ref = log.take(key, is_ours=False)
             log.set_live(key, None if vanished else child)
             if ref is not None and (ref.ino != child or not vanished):
                 _owe_again(log, ref.ino, ref)

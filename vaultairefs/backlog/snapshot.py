@@ -12,6 +12,7 @@ class BacklogSnapshot(msgspec.Struct, array_like=True):
     """``tree`` is the live object: encode before the next change.  Debts are (inode, content, attributes).
 
     ``removed`` are stored containers without a name: nothing else in a checkpoint says that they are containers.
+    ``regroup`` may be dropped by a program that knows no groups.
     """
 
     tree: dict[Ino, dict[bytes, StoredRef]]
@@ -19,18 +20,28 @@ class BacklogSnapshot(msgspec.Struct, array_like=True):
     debts: list[tuple[Ino, bool, bool]]
     begun: list[StepBegun]
     removed: list[Ino] = []
+    regroup: list[tuple[Ino, str]] = []
 
 
 def take(log: Backlog) -> BacklogSnapshot:
     """Everything that outlives the daemon."""
     debts = [(ino, owed.content, owed.attributes) for ino, owed in log.owed_inos.items()]
     removed = [ino for ino in log.containers if not log.is_container(ino)]
-    return BacklogSnapshot(log.tree, list(log.owed_names.items()), debts, list(log.doubts.begun.values()), removed)
+    return BacklogSnapshot(
+        log.tree,
+        list(log.owed_names.items()),
+        debts,
+        list(log.doubts.begun.values()),
+        removed,
+        [(ino, log.grouped.get(ino, "")) for ino in log.regroup],
+    )
 
 
 def restore(log: Backlog, snapshot: BacklogSnapshot) -> None:
     """Put back what ``take`` saw, into an empty backlog, which takes over the tree; debts count from now."""
     log.load(snapshot.tree)
+    log.grouped = {ino: "" for ino, keys in log.refs.items() if len(keys) > 1} | dict(snapshot.regroup)
+    log.regroup = {ino for ino, _ in snapshot.regroup}
     log.containers = {ino for ino in log.refs if log.is_container(ino) or ino in log.tree} | set(snapshot.removed)
     for key, ino in snapshot.names:
         log.owed_names[key] = ino

@@ -1,5 +1,6 @@
 """What the engine holds, row by row, and where each inode is in it."""
 
+from collections.abc import Callable
 from typing import Protocol
 
 from vaultairefs.backlog.debts import StoredRef
@@ -27,8 +28,10 @@ class StoredTree(Flights):
     """What the engine holds, by container and name.
 
     ``tree`` and ``refs`` are the rows in use; every question below knows those on the ``shelf``, too.
-    Invariants: ``refs`` is the inverse of ``tree``; no inner dict is empty; names of one inode that are not stale
-    hold the same bytes.
+    ``grouped`` are the inodes that have, or may have had, several names that are artifacts of their own, with the
+    engine's link id where it gave one; ``regroup`` are those whose rows have changed since ``settle_group``.
+    Invariants: ``regroup`` is part of ``grouped``; ``refs`` is the inverse of ``tree``; no inner dict is empty; names
+    of one inode that are not stale hold the same bytes.
     """
 
     def __init__(self) -> None:
@@ -36,6 +39,16 @@ class StoredTree(Flights):
         self.shelf: Shelf | None = None
         self.tree: dict[Ino, dict[bytes, StoredRef]] = {}
         self.refs: dict[Ino, tuple[EntryKey, ...]] = {}
+        self.grouped: dict[Ino, str] = {}
+        self.regroup: set[Ino] = set()
+        self.names_of: Callable[[Ino], int] = lambda ino: 1
+        """How many names an inode has for programs."""
+
+    def settle_group(self, ino: Ino, *, is_group: bool) -> None:
+        """The engine was told of all names of the inode; ``is_group``: of more than one."""
+        self.regroup.discard(ino)
+        if not is_group:
+            self.grouped.pop(ino, None)
 
     def stored(self, key: EntryKey) -> StoredRef | None:
         """What the engine holds at that name."""
@@ -118,11 +131,25 @@ class StoredTree(Flights):
             if old is not None:
                 self.take(key)
             self.refs[ref.ino] = (*self._keys(ref.ino), key)
+        if len(self.refs[ref.ino]) > 1 and self.names_of(ref.ino) > 1:
+            self.grouped.setdefault(ref.ino, "")
+        if ref.ino in self.grouped:
+            self.regroup.add(ref.ino)
         self.tree.setdefault(key.container, {})[key.name] = ref
         self.touch(key)
 
-    def take(self, key: EntryKey) -> StoredRef | None:
-        """The engine holds nothing at ``key`` any more; what it held."""
+    def put_found(self, key: EntryKey, ref: StoredRef, link_id: str) -> None:
+        """``put`` what the engine showed, which said itself that this is one name of several where it gave an id."""
+        was_owed = ref.ino in self.regroup
+        self.put(key, ref)
+        if link_id:
+            self.grouped[ref.ino] = link_id
+            if not was_owed:
+                self.regroup.discard(ref.ino)
+
+    def take(self, key: EntryKey, *, is_ours: bool = True) -> StoredRef | None:
+        """The engine holds nothing at ``key`` any more; what it held.  ``is_ours``: that is our work, so others have to
+        be told."""
         names = self.tree.get(key.container)
         ref = names.pop(key.name, None) if names is not None else None
         if ref is None or names is None:
@@ -134,6 +161,8 @@ class StoredTree(Flights):
             self.refs[ref.ino] = left
         else:
             del self.refs[ref.ino]
+        if is_ours and ref.ino in self.grouped:
+            self.regroup.add(ref.ino)
         self.touch(key)
         return ref
 

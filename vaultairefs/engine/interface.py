@@ -40,7 +40,7 @@ class Capabilities(msgspec.Struct, frozen=True):
     moves: bool = False
     """``move`` renames artifacts and whole containers without copying their bytes."""
     links: bool = False
-    """``link`` makes a second name of one artifact; attributes of linked names change together."""
+    """``link`` makes a second name of one artifact, with one set of attributes."""
     conditional: bool = True
     """Conditions are atomic in the store (else a check right before: best effort)."""
     container_times_disturbed: bool = False
@@ -53,6 +53,8 @@ class Capabilities(msgspec.Struct, frozen=True):
     """Every chunk of an upload but its last has at least this size, or ``commit_upload`` fails."""
     chunks_max: int = 10_000
     """An upload has no more chunks than this."""
+    groups: bool = False
+    """Each name of a linked artifact is an artifact of its own, and ``group`` remembers which belong together."""
     copies_chunks: bool = False
     """``copy_chunk`` takes chunks of exactly one version of an artifact, without a byte of them being sent."""
     upkeep: bool = False
@@ -74,8 +76,8 @@ class EntryInfo(NamedTuple):
     """One entry as the engine holds it.
 
     For containers ``size`` is 0 and ``version`` is an identity that survives moves and changes inside.
-    ``links`` is the engine's own count of names; entries with one non-empty ``link_id`` are the same artifact.
-    ``token`` is what the ``put`` that made this version was given, or ``""``.
+    ``links`` is the engine's own count of names; entries with one non-empty ``link_id`` are the same artifact, and
+    ``same_as`` the other versions that its names have.  ``token`` is what the ``put`` that made this version was given.
     """
 
     name: bytes
@@ -85,6 +87,7 @@ class EntryInfo(NamedTuple):
     links: int = 1
     link_id: str = ""
     token: str = ""
+    same_as: tuple[Version, ...] = ()
 
 
 class ListingPage(NamedTuple):
@@ -102,6 +105,13 @@ class Usage(NamedTuple):
     available_bytes: int | None = None
     entries: int | None = None
     entries_free: int | None = None
+
+
+class Grouped(NamedTuple):
+    """One name of a group and what is there."""
+
+    path: EntryPath
+    version: Version
 
 
 class Deletion(NamedTuple):
@@ -154,16 +164,26 @@ class Engine(Protocol):
         ...
 
     async def put(
-        self, path: EntryPath, content: bytes, attributes: Attributes, *, expected: Version, token: str
+        self,
+        path: EntryPath,
+        content: bytes,
+        attributes: Attributes,
+        *,
+        expected: Version,
+        token: str,
+        link_id: str = "",
     ) -> Version:
         """Store a small file (``content``), a symlink or a node (no content) whole.  Replaces an artifact only.
 
-        Returns the new version.  A replaced name that had other links leaves those as they were.
+        Returns the new version.  A replaced name that had other links leaves those as they were.  ``link_id`` is the
+        mark that it carries for ``group``; engines without groups ignore it.
         """
         ...
 
-    async def begin_upload(self, path: EntryPath, size: int, attributes: Attributes, *, token: str) -> Upload:
-        """Start a large file of ``size`` bytes.  Nothing is visible before ``commit_upload``."""
+    async def begin_upload(
+        self, path: EntryPath, size: int, attributes: Attributes, *, token: str, link_id: str = ""
+    ) -> Upload:
+        """Start a file of ``size`` bytes, ``link_id`` as in ``put``.  Nothing is visible before ``commit_upload``."""
         ...
 
     async def put_chunk(self, upload: Upload, number: int, offset: int, descriptor: int, length: int) -> str:
@@ -199,8 +219,10 @@ class Engine(Protocol):
         """Uploads of this namespace that were neither committed nor aborted."""
         ...
 
-    async def set_attributes(self, path: EntryPath, attributes: Attributes, *, expected: Version) -> Version:
-        """Change everything but the bytes, of an artifact or container; returns its version afterwards."""
+    async def set_attributes(
+        self, path: EntryPath, attributes: Attributes, *, expected: Version, link_id: str = ""
+    ) -> Version:
+        """Change all but the bytes, and the mark of an artifact if ``link_id`` says one; returns its version."""
         ...
 
     async def move(self, source: EntryPath, target: EntryPath, *, version: Version, expected: Version) -> None:
@@ -219,12 +241,23 @@ class Engine(Protocol):
         attributes: Attributes | None,
         expected: Version,
         token: str,
+        link_id: str = "",
     ) -> Version:
         """Make ``target`` a new artifact with the bytes of ``version`` at ``source``, without sending them.
 
         ``attributes`` are the new one's (its kind, device number and link target stay the source's), None keeps the
         source's.  ``expected`` is what the target holds; ``token`` is as for ``put``: a copy that finds its token at
-        the target succeeds, whatever became of the source.  Returns the target's version.
+        the target succeeds, whatever became of the source.  ``link_id`` as in ``put``: the source's is not handed on.
+        Returns the target's version.
+        """
+        ...
+
+    async def group(self, link_id: str, names: Sequence[Grouped], attributes: Attributes) -> int:
+        """Have the artifacts at ``names``, which carry ``link_id`` and hold the same, listed as one artifact.
+
+        Needs ``capabilities.groups``.  ``names`` are all that the caller knows of.  Others stay in the group while
+        they are as it left them, and become copies of the first of ``names`` where they differ from that or from
+        ``attributes``.  Where another version is, the name is none of it any more.  Returns how many names there are.
         """
         ...
 
@@ -258,11 +291,10 @@ class Engine(Protocol):
     async def upkeep(self, *, everything: bool) -> float | None:
         """Do what was put off because it only makes later calls cheaper.
 
-        Returns in how many seconds there may be more to do, None when nothing is left.  ``everything``: before a mount
-        ends; waits, seconds at most, for what cannot be done yet.
+        Returns in how many seconds there may be more.  ``everything``: a mount ends; waits for what cannot be done yet.
         """
         ...
 
     async def close(self) -> None:
-        """Release descriptors and connections; nothing is lost by not calling it."""
+        """Release what is open; nothing is lost by not calling it."""
         ...

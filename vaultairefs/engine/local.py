@@ -18,7 +18,7 @@ from typing import Final, TypeVar
 import trio
 
 from vaultairefs.disk.os_errors import translated
-from vaultairefs.engine.interface import Capabilities, Deletion, EntryInfo, ListingPage, Upload, Usage
+from vaultairefs.engine.interface import Capabilities, Deletion, EntryInfo, Grouped, ListingPage, Upload, Usage
 from vaultairefs.engine.local_artifacts import LocalArtifacts
 from vaultairefs.engine.local_attributes import LocalAttributes
 from vaultairefs.engine.local_copying import LocalCopying
@@ -30,7 +30,7 @@ from vaultairefs.engine.local_tree import LocalTree
 from vaultairefs.engine.local_uploads import LocalUploads
 from vaultairefs.engine.paths import ROOT_PATH, staging_path
 from vaultairefs.engine.tenancy import namespace_name, refuse_options
-from vaultairefs.model.errors import BadInput, VaultaireError
+from vaultairefs.model.errors import BadInput, NotSupported, VaultaireError
 from vaultairefs.model.values import Attributes, EntryPath, Version
 
 T = TypeVar("T")
@@ -88,14 +88,23 @@ class LocalEngine:
         return await self._run("read", path, work, self._bulk_limiter)
 
     async def put(
-        self, path: EntryPath, content: bytes, attributes: Attributes, *, expected: Version, token: str
+        self,
+        path: EntryPath,
+        content: bytes,
+        attributes: Attributes,
+        *,
+        expected: Version,
+        token: str,
+        link_id: str = "",
     ) -> Version:
         def work() -> Version:
             return self._artifacts.put(path, content, attributes, expected, token)
 
         return await self._run("put", path, work)
 
-    async def begin_upload(self, path: EntryPath, size: int, attributes: Attributes, *, token: str) -> Upload:
+    async def begin_upload(
+        self, path: EntryPath, size: int, attributes: Attributes, *, token: str, link_id: str = ""
+    ) -> Upload:
         return await self._run("begin_upload", path, lambda: self._uploads.begin(path, size, token))
 
     async def put_chunk(self, upload: Upload, number: int, offset: int, descriptor: int, length: int) -> str:
@@ -126,7 +135,9 @@ class LocalEngine:
     async def list_uploads(self) -> Sequence[Upload]:
         return await self._run("list_uploads", ROOT_PATH, self._uploads.list)
 
-    async def set_attributes(self, path: EntryPath, attributes: Attributes, *, expected: Version) -> Version:
+    async def set_attributes(
+        self, path: EntryPath, attributes: Attributes, *, expected: Version, link_id: str = ""
+    ) -> Version:
         def work() -> Version:
             return self._artifacts.set_attributes(path, attributes, expected)
 
@@ -141,6 +152,7 @@ class LocalEngine:
         attributes: Attributes | None,
         expected: Version,
         token: str,
+        link_id: str = "",
     ) -> Version:
         def work() -> Version:
             return self._copying.copy(source, target, version, attributes, expected, token)
@@ -152,6 +164,9 @@ class LocalEngine:
 
     async def link(self, source: EntryPath, target: EntryPath, *, version: Version, expected: Version) -> None:
         await self._run("link", source, lambda: self._names.link(source, target, version, expected))
+
+    async def group(self, link_id: str, names: Sequence[Grouped], attributes: Attributes) -> int:
+        raise NotSupported("names of one file are one file here", operation="group")
 
     async def delete(self, deletions: Sequence[Deletion]) -> Sequence[VaultaireError | None]:
         return await self._run("delete", ROOT_PATH, lambda: self._names.delete(deletions))

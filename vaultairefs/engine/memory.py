@@ -8,19 +8,18 @@ abilities away (``capabilities``): without ``names_checked`` it is like an objec
 import itertools
 import os
 import urllib.parse
-from collections import Counter, defaultdict, deque
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
-from contextlib import asynccontextmanager
-from typing import Final, NamedTuple
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Final
 
 import trio
 
 from vaultairefs.disk.copying import read_all
 from vaultairefs.disk.durable import write_all
-from vaultairefs.disk.os_errors import translated
-from vaultairefs.engine.interface import Capabilities, Deletion, EntryInfo, ListingPage, Upload, Usage
+from vaultairefs.engine.interface import Capabilities, Deletion, EntryInfo, Grouped, ListingPage, Upload, Usage
+from vaultairefs.engine.memory_calls import Calls
+from vaultairefs.engine.memory_groups import MemoryGroups
 from vaultairefs.engine.memory_plain import PlainTree
-from vaultairefs.engine.memory_tree import Artifact, MemoryTree, describe
+from vaultairefs.engine.memory_tree import Artifact, MemoryTree
 from vaultairefs.engine.paths import staging_path
 from vaultairefs.engine.receipts import receipt_of, require_whole
 from vaultairefs.engine.tenancy import namespace_name, refuse_options
@@ -38,24 +37,20 @@ from vaultairefs.model.values import ANY, Attributes, EntryPath, Kind, Version
 PAGE_ENTRIES: Final = 1000
 
 
-class _Failure(NamedTuple):
-    error: VaultaireError
-    applied: bool
-
-
 class _Pending:
     """An upload that is neither committed nor aborted."""
 
-    __slots__ = ("chunks", "size", "token", "upload")
+    __slots__ = ("chunks", "link_id", "size", "token", "upload")
 
-    def __init__(self, upload: Upload, size: int, token: str) -> None:
+    def __init__(self, upload: Upload, size: int, token: str, link_id: str) -> None:
+        self.link_id = link_id
         self.upload = upload
         self.size = size
         self.token = token
         self.chunks: dict[int, bytes] = {}
 
 
-class MemoryEngine:
+class MemoryEngine(Calls):
     """``Engine`` over a ``MemoryTree``."""
 
     def __init__(
@@ -65,29 +60,19 @@ class MemoryEngine:
         capabilities: Capabilities | None = None,
         page_entries: int = PAGE_ENTRIES,
     ) -> None:
+        super().__init__()
         self._identity = identity
         self._capabilities = capabilities or Capabilities(moves=True, links=True, copies_chunks=True)
         self._page_entries = page_entries
         self._tree = MemoryTree() if self._capabilities.names_checked else PlainTree()
         self._uploads: dict[str, _Pending] = {}
         self._upload_ids = itertools.count(1)
-        self._failures: defaultdict[str, deque[_Failure]] = defaultdict(deque)
-        self.calls: Counter[str] = Counter()
-        """How often each verb was called, failed calls included."""
-        self.on_call: Callable[[str], Awaitable[None]] | None = None
-        """Awaited with the verb's name before each call does anything."""
-
-    def fail_next(self, verb: str, error: VaultaireError, *, applied: bool = False) -> None:
-        """The next call of ``verb`` that has no other failure waiting raises ``error``.
-
-        ``applied``: it does its work first, like a request whose answer is lost.
-        """
-        self._failures[verb].append(_Failure(error, applied))
+        self._groups = MemoryGroups(self._tree)
 
     def walk(self) -> Iterator[tuple[EntryPath, EntryInfo, bytes]]:
         """Every entry with its bytes, parents first; for tests that compare whole trees."""
         for path, node in self._tree.walk():
-            yield path, describe(path.name, node), node.content if isinstance(node, Artifact) else b""
+            yield path, self._groups.info(path, "walk"), node.content if isinstance(node, Artifact) else b""
 
     def parked(self) -> list[bytes]:
         """The names in the staging container."""
@@ -107,7 +92,7 @@ class MemoryEngine:
 
     async def stat(self, path: EntryPath) -> EntryInfo:
         async with self._call("stat"):
-            return describe(path.name, self._tree.get(path, "stat"))
+            return self._groups.info(path, "stat")
 
     async def list(self, container: bytes, cursor: str | None = None) -> ListingPage:
         async with self._call("list"):
@@ -116,7 +101,7 @@ class MemoryEngine:
             names = sorted(name for name in children if name > after)
             page = names[: self._page_entries]
             following = page[-1].hex() if len(names) > len(page) else None
-            return ListingPage([describe(name, children[name]) for name in page], following)
+            return ListingPage([self._groups.info(EntryPath(container, name), "list") for name in page], following)
 
     async def read(
         self, path: EntryPath, version: Version, offset: int, length: int, descriptor: int, position: int
@@ -134,15 +119,26 @@ class MemoryEngine:
             return len(part)
 
     async def put(
-        self, path: EntryPath, content: bytes, attributes: Attributes, *, expected: Version, token: str
+        self,
+        path: EntryPath,
+        content: bytes,
+        attributes: Attributes,
+        *,
+        expected: Version,
+        token: str,
+        link_id: str = "",
     ) -> Version:
         async with self._call("put"):
-            return self._tree.put(path, content, attributes, expected, token)
+            version = self._tree.put(path, content, attributes, expected, token)
+            self._groups.mark(path, link_id)
+            return version
 
-    async def begin_upload(self, path: EntryPath, size: int, attributes: Attributes, *, token: str) -> Upload:
+    async def begin_upload(
+        self, path: EntryPath, size: int, attributes: Attributes, *, token: str, link_id: str = ""
+    ) -> Upload:
         async with self._call("begin_upload"):
             upload = Upload(path, f"upload-{next(self._upload_ids)}")
-            self._uploads[upload.upload_id] = _Pending(upload, size, token)
+            self._uploads[upload.upload_id] = _Pending(upload, size, token, link_id)
             return upload
 
     async def put_chunk(self, upload: Upload, number: int, offset: int, descriptor: int, length: int) -> str:
@@ -184,6 +180,7 @@ class MemoryEngine:
             version = self._tree.put(
                 upload.path, content, attributes, expected, pending.token, upload_id=upload.upload_id
             )
+            self._groups.mark(upload.path, pending.link_id)
             del self._uploads[upload.upload_id]
             return version
 
@@ -195,9 +192,13 @@ class MemoryEngine:
         async with self._call("list_uploads"):
             return [pending.upload for pending in self._uploads.values()]
 
-    async def set_attributes(self, path: EntryPath, attributes: Attributes, *, expected: Version) -> Version:
+    async def set_attributes(
+        self, path: EntryPath, attributes: Attributes, *, expected: Version, link_id: str = ""
+    ) -> Version:
         async with self._call("set_attributes"):
-            return self._tree.set_attributes(path, attributes, expected)
+            version = self._tree.set_attributes(path, attributes, expected)
+            self._groups.mark(path, link_id)
+            return version
 
     async def copy(
         self,
@@ -208,9 +209,17 @@ class MemoryEngine:
         attributes: Attributes | None,
         expected: Version,
         token: str,
+        link_id: str = "",
     ) -> Version:
         async with self._call("copy"):
-            return self._tree.copy(source, target, version, attributes, expected, token)
+            copied = self._tree.copy(source, target, version, attributes, expected, token)
+            self._groups.mark(target, link_id)
+            return copied
+
+    async def group(self, link_id: str, names: Sequence[Grouped], attributes: Attributes) -> int:
+        async with self._call("group"):
+            self._need(self._capabilities.groups, "group")
+            return self._groups.group(link_id, list(names), attributes)
 
     async def move(self, source: EntryPath, target: EntryPath, *, version: Version, expected: Version) -> None:
         async with self._call("move"):
@@ -250,21 +259,6 @@ class MemoryEngine:
 
     async def close(self) -> None:
         await trio.lowlevel.checkpoint()
-
-    @asynccontextmanager
-    async def _call(self, verb: str) -> AsyncIterator[None]:
-        """Wait once like a real engine does, then fail if a failure is due."""
-        self.calls[verb] += 1
-        await trio.lowlevel.checkpoint()
-        if self.on_call is not None:
-            await self.on_call(verb)
-        failure = self._failures[verb].popleft() if self._failures[verb] else None
-        if failure is not None and not failure.applied:
-            raise failure.error
-        with translated(verb):
-            yield
-        if failure is not None:
-            raise failure.error
 
     def _pending(self, upload: Upload) -> _Pending:
         pending = self._uploads.get(upload.upload_id)

@@ -31,7 +31,7 @@ _ROOT_ATTRIBUTES: Final = Attributes(Kind.CONTAINER, 0o755, 0, 0, 0, 0, 0)
 class Artifact:
     """One artifact under one or more names; ``serial`` is new for every put."""
 
-    __slots__ = ("attributes", "content", "links", "serial", "token", "upload_id")
+    __slots__ = ("attributes", "content", "links", "mark", "serial", "token", "upload_id")
 
     def __init__(self, serial: int, content: bytes, attributes: Attributes, token: str, upload_id: str) -> None:
         self.serial = serial
@@ -40,6 +40,7 @@ class Artifact:
         self.token = token
         self.upload_id = upload_id
         self.links = 0
+        self.mark = ""
 
     @property
     def version(self) -> Version:

@@ -14,12 +14,11 @@ import os
 import time
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import Final, NamedTuple, TypeVar
+from typing import Final, TypeVar
 
-import msgspec
 import trio
 
-from vaultairefs.engine.interface import Capabilities, Deletion, Engine, EntryInfo, ListingPage, Upload, Usage
+from vaultairefs.engine.interface import Capabilities, Deletion, Engine, EntryInfo, Grouped, ListingPage, Upload, Usage
 from vaultairefs.engine.paths import ROOT_PATH, staging_path
 from vaultairefs.engine.s3_abilities import Abilities
 from vaultairefs.engine.s3_account import S3Account
@@ -28,18 +27,18 @@ from vaultairefs.engine.s3_client import S3Client
 from vaultairefs.engine.s3_containers import S3Containers
 from vaultairefs.engine.s3_deletion import S3Deletion
 from vaultairefs.engine.s3_dialects import Owner
-from vaultairefs.engine.s3_errors import Refused
 from vaultairefs.engine.s3_findings import findings_of
-from vaultairefs.engine.s3_http import Lost, Unsent
+from vaultairefs.engine.s3_grouping import S3Grouping
 from vaultairefs.engine.s3_index import S3Index
 from vaultairefs.engine.s3_keys import Keys
+from vaultairefs.engine.s3_links import S3Links
+from vaultairefs.engine.s3_meeting import S3Meeting
 from vaultairefs.engine.s3_objects import PAGE_KEYS
 from vaultairefs.engine.s3_options import parse
-from vaultairefs.engine.s3_probe import S3Probe
 from vaultairefs.engine.s3_reading import S3Reading
 from vaultairefs.engine.s3_running import Runner
 from vaultairefs.engine.s3_session import Session
-from vaultairefs.engine.s3_store import PART_BYTES_MIN, PARTS_MAX, S3Store, unavailable
+from vaultairefs.engine.s3_store import PART_BYTES_MIN, PARTS_MAX, S3Store
 from vaultairefs.engine.s3_uploads import S3Uploads
 from vaultairefs.model.errors import NotSupported, VaultaireError
 from vaultairefs.model.values import Attributes, EntryPath, Kind, Version
@@ -48,14 +47,6 @@ T = TypeVar("T")
 
 _INLINE_BYTES_MAX: Final = 16 << 20
 """One put holds its body in memory; an artifact of exactly the chunk size is one request."""
-
-
-class _Knowledge(NamedTuple):
-    """What only asking the store, or having been there, can tell."""
-
-    region: str
-    opened_ns: int
-    abilities: Abilities
 
 
 class S3Engine:
@@ -76,12 +67,15 @@ class S3Engine:
         self._client = client
         self._runner = runner
         self._store = S3Store(client, Keys(base), Owner(os.geteuid(), os.getegid()), time.time_ns())
-        self._reading = S3Reading(self._store, page_entries)
+        self._meeting = S3Meeting(client, self._store, identity, read_only=read_only)
+        links = S3Links(self._store)
+        self._reading = S3Reading(self._store, links, page_entries)
         self._artifacts = S3Artifacts(self._store, self._reading)
         self._index = S3Index(self._store)
         self._containers = S3Containers(self._store, self._reading, self._index)
         self._deletion = S3Deletion(self._store, self._containers, runner)
         self._uploads = S3Uploads(self._store, self._artifacts)
+        self._grouping = S3Grouping(self._store, self._reading, self._artifacts, links)
 
     @property
     def identity(self) -> str:
@@ -92,6 +86,7 @@ class S3Engine:
         return Capabilities(
             conditional=self._store.abilities.is_conditional,
             names_checked=False,
+            groups=True,
             copies_chunks=self._store.abilities.part_copy,
             chunks_max=PARTS_MAX,
             upkeep=not self._read_only,
@@ -113,35 +108,16 @@ class S3Engine:
     async def probe(self) -> Capabilities:
         """Costs some forty small requests, once per mount."""
 
-        def work() -> None:
-            try:
-                self._find_region()
-                self._store.objects.page(self._store.keys.base, keys_max=1)
-                if not self._read_only:
-                    self._store.rely_on(S3Probe(self._store).run())
-            except Refused as refusal:
-                if refusal.operation == "put" and refusal.status == 403:
-                    return  # who may only read can still mount; a write will be refused when it comes
-                raise refusal.as_input(self._identity) from refusal
-            except (Lost, Unsent) as failure:
-                raise unavailable(failure) from failure
-
-        await self._run("probe", ROOT_PATH, work)
+        await self._run("probe", ROOT_PATH, self._meeting.probe)
         return self.capabilities
 
     def knowledge(self) -> bytes:
         """What the probe found, for an engine of the same namespace in another process."""
-        return msgspec.msgpack.encode(
-            _Knowledge(self._client.session.region, self._store.opened_ns, self._store.abilities)
-        )
+        return self._meeting.knowledge()
 
     def rely_on(self, knowledge: bytes) -> None:
         """As if this engine had been opened and probed when that one was."""
-        known = msgspec.msgpack.decode(knowledge, type=_Knowledge)
-        if known.region != self._client.session.region:
-            self._client.move_to(known.region)
-        self._store.opened_ns = known.opened_ns
-        self._store.rely_on(known.abilities)
+        self._meeting.rely_on(knowledge)
 
     async def stat(self, path: EntryPath) -> EntryInfo:
         return await self._run("stat", path, lambda: self._reading.stat(path))
@@ -163,16 +139,25 @@ class S3Engine:
         return await self._run("read", path, work)
 
     async def put(
-        self, path: EntryPath, content: bytes, attributes: Attributes, *, expected: Version, token: str
+        self,
+        path: EntryPath,
+        content: bytes,
+        attributes: Attributes,
+        *,
+        expected: Version,
+        token: str,
+        link_id: str = "",
     ) -> Version:
         def work() -> Version:
-            return self._artifacts.put(path, content, attributes, expected, token)
+            return self._artifacts.put(path, content, attributes, expected, token, link_id)
 
         return await self._run("put", path, work)
 
-    async def begin_upload(self, path: EntryPath, size: int, attributes: Attributes, *, token: str) -> Upload:
+    async def begin_upload(
+        self, path: EntryPath, size: int, attributes: Attributes, *, token: str, link_id: str = ""
+    ) -> Upload:
         def work() -> Upload:
-            return self._uploads.begin(path, size, attributes, token)
+            return self._uploads.begin(path, size, attributes, token, link_id)
 
         return await self._run("begin_upload", path, work)
 
@@ -204,11 +189,13 @@ class S3Engine:
     async def list_uploads(self) -> Sequence[Upload]:
         return await self._run("list_uploads", ROOT_PATH, self._uploads.list)
 
-    async def set_attributes(self, path: EntryPath, attributes: Attributes, *, expected: Version) -> Version:
+    async def set_attributes(
+        self, path: EntryPath, attributes: Attributes, *, expected: Version, link_id: str = ""
+    ) -> Version:
         def work() -> Version:
             if path == ROOT_PATH or (attributes.kind is Kind.CONTAINER and self._reading.is_container(path)):
                 return self._containers.set_attributes(path.joined, attributes, expected)
-            return self._artifacts.set_attributes(path, attributes, expected)
+            return self._artifacts.set_attributes(path, attributes, expected, link_id)
 
         return await self._run("set_attributes", path, work)
 
@@ -221,11 +208,15 @@ class S3Engine:
         attributes: Attributes | None,
         expected: Version,
         token: str,
+        link_id: str = "",
     ) -> Version:
         def work() -> Version:
-            return self._artifacts.copy(source, target, version, attributes, expected, token)
+            return self._artifacts.copy(source, target, version, attributes, expected, token, link_id)
 
         return await self._run("copy", source, work)
+
+    async def group(self, link_id: str, names: Sequence[Grouped], attributes: Attributes) -> int:
+        return await self._run("group", ROOT_PATH, lambda: self._grouping.group(link_id, names, attributes))
 
     async def move(self, source: EntryPath, target: EntryPath, *, version: Version, expected: Version) -> None:
         raise NotSupported("S3 has no renames", container=source.container, artifact=source.name, operation="move")
@@ -268,14 +259,6 @@ class S3Engine:
     async def close(self) -> None:
         await trio.lowlevel.checkpoint()
         self._client.close()
-
-    def _find_region(self) -> None:
-        """Go where the bucket is, when the store says that it is elsewhere; other refusals say more when listing."""
-        try:
-            self._client.send_about_bucket()
-        except Refused as refusal:
-            if refusal.status in (301, 307, 400) and refusal.region not in ("", self._client.session.region):
-                self._client.move_to(refusal.region)
 
     async def _run(self, operation: str, path: EntryPath, work: Callable[[], T]) -> T:
         return await self._runner.run(path, operation, work)

@@ -10,11 +10,12 @@ copies between buckets are ``CrossesVolumes``.
 import re
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from functools import partial
 from typing import Final, Protocol, TypeVar
 
 import trio
 
-from vaultairefs.engine.interface import Capabilities, Deletion, Engine, EntryInfo, ListingPage, Upload, Usage
+from vaultairefs.engine.interface import Capabilities, Deletion, Engine, EntryInfo, Grouped, ListingPage, Upload, Usage
 from vaultairefs.engine.paths import ROOT_PATH, STAGING_CONTAINER, staging_path
 from vaultairefs.engine.s3_buckets import Bucket, S3Buckets
 from vaultairefs.engine.s3_client import S3Client
@@ -53,7 +54,7 @@ class S3Account:
         self._buckets = S3Buckets(client)
         self._engines: dict[bytes, Engine] = {}
         self._opening = trio.Lock()
-        self._capabilities = Capabilities(names_checked=False, conditional=False, upkeep=True)
+        self._capabilities = Capabilities(names_checked=False, groups=True, conditional=False, upkeep=True)
 
     @property
     def identity(self) -> str:
@@ -66,13 +67,11 @@ class S3Account:
 
     @property
     def requests(self) -> Mapping[str, int]:
-        """How many requests went out, by operation."""
         return self._client.requests
 
     async def probe(self) -> Capabilities:
         """Lists the buckets, and tries out the first."""
-        buckets = await self._list_buckets()
-        for bucket in buckets[:1]:
+        for bucket in (await self._list_buckets())[:1]:
             await self._engine(bucket.name.encode())
         return self._capabilities
 
@@ -101,14 +100,23 @@ class S3Account:
         return await engine.read(inner, version, offset, length, descriptor, position)
 
     async def put(
-        self, path: EntryPath, content: bytes, attributes: Attributes, *, expected: Version, token: str
+        self,
+        path: EntryPath,
+        content: bytes,
+        attributes: Attributes,
+        *,
+        expected: Version,
+        token: str,
+        link_id: str = "",
     ) -> Version:
         engine, inner = await self._inside(path)
-        return await engine.put(inner, content, attributes, expected=expected, token=token)
+        return await engine.put(inner, content, attributes, expected=expected, token=token, link_id=link_id)
 
-    async def begin_upload(self, path: EntryPath, size: int, attributes: Attributes, *, token: str) -> Upload:
+    async def begin_upload(
+        self, path: EntryPath, size: int, attributes: Attributes, *, token: str, link_id: str = ""
+    ) -> Upload:
         engine, inner = await self._inside(path)
-        upload = await engine.begin_upload(inner, size, attributes, token=token)
+        upload = await engine.begin_upload(inner, size, attributes, token=token, link_id=link_id)
         return Upload(path, upload.upload_id)
 
     async def put_chunk(self, upload: Upload, number: int, offset: int, descriptor: int, length: int) -> str:
@@ -143,15 +151,16 @@ class S3Account:
                 found.append(Upload(EntryPath(outer, artifact), upload_id))
         return found
 
-    async def set_attributes(self, path: EntryPath, attributes: Attributes, *, expected: Version) -> Version:
+    async def set_attributes(
+        self, path: EntryPath, attributes: Attributes, *, expected: Version, link_id: str = ""
+    ) -> Version:
         if path == ROOT_PATH:
             return _TOP
         if path.container:
             engine, inner = await self._inside(path)
-            return await engine.set_attributes(inner, attributes, expected=expected)
-        info = await self.stat(path)
+            return await engine.set_attributes(inner, attributes, expected=expected, link_id=link_id)
         await (await self._engine(path.name)).set_attributes(ROOT_PATH, attributes, expected=Version("*"))
-        return info.version
+        return (await self.stat(path)).version
 
     async def copy(
         self,
@@ -162,14 +171,20 @@ class S3Account:
         attributes: Attributes | None,
         expected: Version,
         token: str,
+        link_id: str = "",
     ) -> Version:
         engine, inner_source = await self._inside(source)
         other, inner_target = await self._inside(target)
         if other is not engine:
             raise CrossesVolumes(container=source.container, artifact=source.name, operation="copy")
-        return await engine.copy(
-            inner_source, inner_target, version=version, attributes=attributes, expected=expected, token=token
-        )
+        copy = partial(engine.copy, inner_source, inner_target, version=version, attributes=attributes)
+        return await copy(expected=expected, token=token, link_id=link_id)
+
+    async def group(self, link_id: str, names: Sequence[Grouped], attributes: Attributes) -> int:
+        """All names lie in one bucket: no link leads from one into another."""
+        engines = [(await self._inside(names[0].path))[0]] if names else list(self._engines.values())
+        inner = [Grouped(_inner(name.path), name.version) for name in names]
+        return max([await engine.group(link_id, inner, attributes) for engine in engines], default=0)
 
     async def move(self, source: EntryPath, target: EntryPath, *, version: Version, expected: Version) -> None:
         raise NotSupported("S3 has no renames", container=source.container, artifact=source.name, operation="move")
@@ -211,8 +226,7 @@ class S3Account:
             return
         client = self._bucket_client(name)
         await self._run(EntryPath(b"", name), "delete_container", lambda: self._buckets.delete(client))
-        engine_there = self._engines.pop(name, None)
-        if engine_there is not None:
+        if (engine_there := self._engines.pop(name, None)) is not None:
             await engine_there.close()
 
     def staging_path(self, name: bytes) -> EntryPath:

@@ -29,13 +29,21 @@ class S3Artifacts:
         self._reading = reading
         self._copying = S3Copying(store)
 
-    def put(self, path: EntryPath, content: bytes, attributes: Attributes, expected: Version, token: str) -> Version:
+    def put(
+        self,
+        path: EntryPath,
+        content: bytes,
+        attributes: Attributes,
+        expected: Version,
+        token: str,
+        link_id: str = "",
+    ) -> Version:
         """The interface's contract."""
         if attributes.kind is Kind.CONTAINER:
             raise IsAContainer("a container is made by create_container", container=path.container, artifact=path.name)
         key = self._store.keys.key(path)
         body = content if attributes.kind is Kind.FILE else attributes.target
-        headers = self.described(path, attributes, token)
+        headers = self.described(path, attributes, token, link_id)
         headers.update(checksum_headers(self._store.abilities.checksum, body))
         abilities = self._store.abilities
         heeded = self._store.heeds(expected, absent=abilities.put_absent, version=abilities.put_version)
@@ -46,7 +54,7 @@ class S3Artifacts:
             return self._store.objects.put(key, body, headers)
 
         version = self._store.settle(send, key, expected=expected, token=token, heeded=heeded)
-        self.note(path, key, version, len(body), attributes, token)
+        self.note(path, key, version, len(body), attributes, token, link=link_id)
         return version
 
     def note(
@@ -59,19 +67,27 @@ class S3Artifacts:
         token: str,
         *,
         plain: bool = True,
+        link: str = "",
     ) -> None:
         """Remember what was just written; not of a link whose target is its body alone, which nobody has read."""
+        extras = Extras(token=token, name=self._store.keys.name_to_tell(path, container=False), link=link)
+        self._note(key, version, size, attributes, extras, plain=plain)
+
+    def _note(
+        self, key: bytes, version: Version, size: int, attributes: Attributes, extras: Extras, *, plain: bool
+    ) -> None:
         if attributes.kind is Kind.SYMLINK and not attributes.target:
             return
-        name, seen_s = self._store.keys.name_to_tell(path, container=False), self._store.client.server_s()
-        self._store.known.note(key, Known(version, size, UNKNOWN, seen_s, attributes, token, name, plain))
+        seen_s = self._store.client.server_s()
+        row = Known(version, size, UNKNOWN, seen_s, attributes, extras.token, extras.name, plain, extras.link)
+        self._store.known.note(key, self._reading.links.as_registered(key, row))
 
-    def described(self, path: EntryPath, attributes: Attributes, token: str) -> dict[str, str]:
+    def described(self, path: EntryPath, attributes: Attributes, token: str, link_id: str = "") -> dict[str, str]:
         """The headers that say everything about a new artifact."""
         name = self._store.keys.name_to_tell(path, container=False)
-        return self._with_sidecar(write(attributes, Extras(token=token, name=name)))
+        return self._with_sidecar(write(attributes, Extras(token=token, name=name, link=link_id)))
 
-    def set_attributes(self, path: EntryPath, attributes: Attributes, expected: Version) -> Version:
+    def set_attributes(self, path: EntryPath, attributes: Attributes, expected: Version, link_id: str = "") -> Version:
         """Of an artifact; the interface's contract."""
         key = self._store.keys.key(path)
         head = self._store.objects.head(key)
@@ -84,17 +100,21 @@ class S3Artifacts:
         wanted = msgspec.structs.replace(
             attributes, kind=current.kind, rdev=current.rdev, target=current.target, mode=attributes.mode
         )
+        said = read_extras(head.metadata)
+        is_so = current == wanted
+        if link_id:  # a link(2) changes ctime and nothing else
+            is_so = link_id == said.link and current == msgspec.structs.replace(wanted, ctime_ns=current.ctime_ns)
         if not holds(head.etag, expected):
-            if read_extras(head.metadata).origin == expected and current == wanted:
+            if said.origin == expected and is_so:
                 return Version(head.etag)
             raise Conflict(container=path.container, artifact=path.name)
-        if current == wanted:
+        if is_so:
             return Version(head.etag)
-        said = read_extras(head.metadata)
-        headers = self._with_sidecar(write(wanted, said._replace(origin=head.etag)))
+        said = said._replace(origin=head.etag, link=link_id or said.link)
+        headers = self._with_sidecar(write(wanted, said))
         self._store.known.forget(key)
         version = self._copy_onto_itself(key, head, {**headers, **kept_headers(head)}, wanted)
-        self.note(path, key, version, head.size, wanted, said.token, plain=is_plain(head))
+        self.note(path, key, version, head.size, wanted, said.token, plain=is_plain(head), link=said.link)
         return version
 
     def copy(
@@ -105,13 +125,14 @@ class S3Artifacts:
         attributes: Attributes | None,
         expected: Version,
         token: str,
+        link_id: str = "",
     ) -> Version:
         """The interface's contract."""
         source_key, target_key = self._store.keys.key(source), self._store.keys.key(target)
         known = self._store.known.get(source_key)
         if known is not None and attributes is not None and self._needs_no_look(known, version, expected):
             with suppress(Conflict, Refused):  # what stands in the way is found out below
-                return self._copy_known(source_key, known, target, attributes, expected, token)
+                return self._copy_known(source_key, known, target, attributes, expected, token, link_id)
         head = self._store.objects.head(source_key)
         if head is None or not holds(head.etag, version):
             done = self._store.objects.head(target_key)
@@ -120,14 +141,20 @@ class S3Artifacts:
             if head is None and self._reading.find_container(source.joined)[0]:
                 raise IsAContainer(container=source.container, artifact=source.name)
             raise (NotFound if head is None else Conflict)(container=source.container, artifact=source.name)
-        extras = Extras(token=token, name=self._store.keys.name_to_tell(target, container=False))
+        extras = Extras(token=token, name=self._store.keys.name_to_tell(target, container=False), link=link_id)
+        return self.copy_over(source_key, head, target_key, attributes, extras, expected)
+
+    def copy_over(
+        self, source: bytes, head: Head, target: bytes, attributes: Attributes | None, extras: Extras, expected: Version
+    ) -> Version:
+        """Copy the object ``source``, as ``head`` describes it, to the key ``target``; else as ``copy``."""
         given = self._reading.attributes_of(head, is_container=False)
         if attributes is not None:
             given = msgspec.structs.replace(attributes, kind=given.kind, rdev=given.rdev)
         headers = {**self._with_sidecar(write(given, extras)), **kept_headers(head)}
-        self._store.known.forget(target_key)
-        version = self._copying.copy(source_key, head, target_key, headers, expected=expected, token=token)
-        self.note(target, target_key, version, head.size, given, token, plain=is_plain(head))
+        self._store.known.forget(target)
+        version = self._copying.copy(source, head, target, headers, expected=expected, token=extras.token)
+        self._note(target, version, head.size, given, extras, plain=is_plain(head))
         return version
 
     def _needs_no_look(self, known: Known, version: Version, expected: Version) -> bool:
@@ -146,15 +173,22 @@ class S3Artifacts:
         return pinned and is_plain and is_recent and known.token != "" and known.etag == version
 
     def _copy_known(
-        self, source: bytes, known: Known, target: EntryPath, attributes: Attributes, expected: Version, token: str
+        self,
+        source: bytes,
+        known: Known,
+        target: EntryPath,
+        attributes: Attributes,
+        expected: Version,
+        token: str,
+        link_id: str,
     ) -> Version:
         key, of_source = self._store.keys.key(target), known.attributes
         given = msgspec.structs.replace(attributes, kind=of_source.kind, rdev=of_source.rdev, target=of_source.target)
         head = Head(Version(known.etag), known.size, {}, {TOKEN: known.token})
         self._store.known.forget(key)
-        headers = self.described(target, given, token)
+        headers = self.described(target, given, token, link_id)
         version = self._copying.copy(source, head, key, headers, expected=expected, token=token)
-        self.note(target, key, version, known.size, given, token)
+        self.note(target, key, version, known.size, given, token, link=link_id)
         return version
 
     def _copy_onto_itself(self, key: bytes, head: Head, headers: dict[str, str], wanted: Attributes) -> Version:

@@ -68,6 +68,9 @@ class S3Deletion:
             refused = await self._runner.run(ROOT_PATH, "delete", partial(self._delete_part, part))
             for wish in part:
                 outcomes[wish.number] = refused.get(wish.number)
+        for wish in wishes:
+            if outcomes[wish.number] is None:
+                self._store.known.note_deleted(wish.key)
         return outcomes
 
     def _needs_look(self, wish: _Wish) -> bool:

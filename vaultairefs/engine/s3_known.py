@@ -19,6 +19,7 @@ from typing import Final, NamedTuple
 import msgspec
 from cachetools import LRUCache
 
+from vaultairefs.engine.s3_metadata import LINK_ID
 from vaultairefs.engine.s3_objects import Listed
 from vaultairefs.model.values import Attributes, Kind
 
@@ -42,7 +43,8 @@ _TIME_NS_MAX: Final = 1 << 63
 class Known(msgspec.Struct, frozen=True, array_like=True):
     """``modified_s``: Last-Modified in whole seconds, ``UNKNOWN`` for what we wrote and have not seen listed since;
     ``seen_s``: the store's clock when this was known to be so; ``name``: the true name where the key only hashes it;
-    ``plain``: the object says nothing beside what we write."""
+    ``plain``: the object says nothing beside what we write; ``link``: the group whose mark it carries, ``links`` how
+    many names that has with this one (1: it is none of them, 0: nobody has looked), ``same`` their other ETags."""
 
     etag: str
     size: int
@@ -52,6 +54,9 @@ class Known(msgspec.Struct, frozen=True, array_like=True):
     token: str = ""
     name: bytes = b""
     plain: bool = False
+    link: str = ""
+    links: int = 0
+    same: tuple[str, ...] = ()
 
     @property
     def is_sound(self) -> bool:
@@ -62,7 +67,8 @@ class Known(msgspec.Struct, frozen=True, array_like=True):
         is_link = said.kind is Kind.SYMLINK
         has_target = 0 < len(said.target) <= _TARGET_BYTES_MAX and b"\0" not in said.target
         is_artifact = said.kind is not Kind.CONTAINER and (has_target if is_link else not said.target)
-        return in_range and in_time and is_artifact and self.size >= 0 and 0 <= said.rdev <= 0xFFFFFFFF
+        is_group = self.links >= 0 and (not self.link or LINK_ID.fullmatch(self.link) is not None)
+        return in_range and in_time and is_artifact and is_group and self.size >= 0 and 0 <= said.rdev <= 0xFFFFFFFF
 
     def fits(self, listed: Listed) -> bool:
         """Whether it says how the object of that line is."""
@@ -104,6 +110,7 @@ class S3Known:
         """Prefixes of containers that were made here and have no index yet."""
         self._rows: LRUCache[bytes, Known] = LRUCache(ROWS_MAX)
         self._markers: LRUCache[bytes, tuple[str, float]] = LRUCache(_MARKERS_MAX)
+        self._deleted: LRUCache[bytes, bool] = LRUCache(ROWS_MAX)
         self._indexes: LRUCache[bytes, Index] = LRUCache(INDEXED_MAX, getsizeof=lambda index: 1 + len(index.rows))
         self._guard = threading.Lock()
 
@@ -114,6 +121,7 @@ class S3Known:
         with self._guard:
             old = self._rows.get(key)
             self._rows[key] = known
+            self._deleted.pop(key, None)
             if old is not None and msgspec.structs.replace(old, seen_s=known.seen_s) == known:
                 return
             changed = self.changed.get(prefix) or Changed(now, now, key, False)
@@ -123,6 +131,17 @@ class S3Known:
         """Nobody knows what is at the key."""
         with self._guard:
             self._rows.pop(key, None)
+
+    def note_deleted(self, key: bytes) -> None:
+        """We deleted what was at the key."""
+        with self._guard:
+            self._rows.pop(key, None)
+            self._deleted[key] = True
+
+    def is_deleted(self, key: bytes) -> bool:
+        """Whether we deleted what was at the key, and have put nothing there since."""
+        with self._guard:
+            return key in self._deleted
 
     def get(self, key: bytes) -> Known | None:
         """What was noted last."""

@@ -3,7 +3,8 @@
 ``mode`` (decimal st_mode), ``uid``, ``gid``, ``mtime``, ``atime``, ``ctime`` (seconds and nine digits), ``xattr``
 (URL-encoded JSON of base64) and ``rdev`` are s3fs's; a symlink's body is its target.  ``vaultaire-token`` is the token
 of the put, ``vaultaire-id`` a container's identity, ``vaultaire-name`` a name that its key only hashes,
-``vaultaire-from`` the version that a copy of attributes was made from.  Extended attributes too long for metadata lie
+``vaultaire-from`` the version that a copy of attributes was made from, ``vaultaire-link`` the group of names that the
+object may be one of (``s3_links``).  Extended attributes too long for metadata lie
 in an object of their own, ``.vaultairefs/attributes/<sha256>``, that ``vaultaire-xattr`` names.
 
 Promise: header values are ASCII without blanks; what the metadata said that is not ours is kept.  Pure.
@@ -12,6 +13,7 @@ Promise: header values are ASCII without blanks; what the metadata said that is 
 import base64
 import hashlib
 import json
+import re
 import urllib.parse
 from collections.abc import Mapping
 from typing import Final, NamedTuple
@@ -28,9 +30,11 @@ TOKEN: Final = "vaultaire-token"
 IDENTITY: Final = "vaultaire-id"
 NAME: Final = "vaultaire-name"
 FROM: Final = "vaultaire-from"
+LINK: Final = "vaultaire-link"
+LINK_ID: Final = re.compile(r"[0-9a-f]{1,64}")
 SIDECAR: Final = "vaultaire-xattr"
 _OURS: Final = frozenset(
-    {"mode", "uid", "gid", "mtime", "atime", "ctime", "xattr", "rdev", TOKEN, IDENTITY, NAME, FROM, SIDECAR}
+    {"mode", "uid", "gid", "mtime", "atime", "ctime", "xattr", "rdev", TOKEN, IDENTITY, NAME, FROM, LINK, SIDECAR}
 )
 _KEPT_HEADERS: Final[tuple[str, ...]] = (
     "cache-control",
@@ -54,6 +58,7 @@ class Extras(NamedTuple):
     identity: str = ""
     name: bytes = b""
     origin: str = ""
+    link: str = ""
 
 
 class Written(NamedTuple):
@@ -77,7 +82,7 @@ def write(attributes: Attributes, extras: Extras) -> Written:
     }
     if attributes.kind in (Kind.CHARACTER, Kind.BLOCK):
         said["rdev"] = str(attributes.rdev)
-    for name, value in ((TOKEN, extras.token), (IDENTITY, extras.identity), (FROM, extras.origin)):
+    for name, value in ((TOKEN, extras.token), (IDENTITY, extras.identity), (FROM, extras.origin), (LINK, extras.link)):
         if value:
             said[name] = urllib.parse.quote(value, safe=":/+=-_.~")
     if extras.name:
@@ -123,7 +128,8 @@ def read_extras(metadata: Mapping[str, str]) -> Extras:
     except ValueError:
         name = b""
     token, identity, origin = (urllib.parse.unquote(metadata.get(word, "")) for word in (TOKEN, IDENTITY, FROM))
-    return Extras(token, identity, name, origin)
+    link = metadata.get(LINK, "")
+    return Extras(token, identity, name, origin, link if LINK_ID.fullmatch(link) else "")
 
 
 def write_xattrs(xattrs: Mapping[bytes, bytes]) -> str:

@@ -21,6 +21,7 @@ from vaultairefs.engine.s3_dialects import modified_ns_of, read_attributes
 from vaultairefs.engine.s3_errors import Refused
 from vaultairefs.engine.s3_http import Lost, Unsent
 from vaultairefs.engine.s3_known import PAYS_FROM, RECENT_SECONDS, Known
+from vaultairefs.engine.s3_links import S3Links, info_of
 from vaultairefs.engine.s3_metadata import SIDECAR, is_plain, is_plain_marker, read_extras
 from vaultairefs.engine.s3_names import hashed, is_hashed, store
 from vaultairefs.engine.s3_objects import AFTER_PREFIX, Head, Listed, etag_of
@@ -57,8 +58,9 @@ class Row(NamedTuple):
 class S3Reading:
     """Reads a store."""
 
-    def __init__(self, store: S3Store, page_entries: int) -> None:
+    def __init__(self, store: S3Store, links: S3Links, page_entries: int) -> None:
         self._store = store
+        self.links = links
         self._page_entries = page_entries
 
     def stat(self, path: EntryPath) -> EntryInfo:
@@ -137,9 +139,10 @@ class S3Reading:
     def describe(self, row: Row) -> EntryInfo | None:
         """The entry of a row, None when it is gone meanwhile."""
         if row.listed is not None and (known := self._store.known.match(row.key, row.listed)) is not None:
+            if known.link and not known.links:
+                known = self.links.looked_up(row.key, known)
             self._store.known.confirm(row.key, known, row.listed, self._store.client.server_s())
-            name, size = _true_name(row, known.name), len(known.attributes.target) or known.size
-            return EntryInfo(name, known.attributes, size, Version(known.etag), token=known.token)
+            return info_of(_true_name(row, known.name), known)
         head = self._store.objects.head(self._store.keys.marker_of(row.key) if row.is_container else row.key)
         name = _true_name(row, read_extras(head.metadata).name) if head is not None else row.name
         if row.is_container:
@@ -158,13 +161,15 @@ class S3Reading:
         attributes = self.attributes_of(head, is_container=False)
         if attributes.kind is Kind.SYMLINK and not attributes.target:
             attributes = self._with_target(key, head, attributes)
-        size = len(attributes.target) if attributes.kind is Kind.SYMLINK else head.size
         extras = read_extras(head.metadata)
         modified_s = modified_ns_of(head.headers.get("last-modified", "")) // 1_000_000_000
         seen_s = self._store.client.server_s()
-        known = Known(head.etag, head.size, modified_s, seen_s, attributes, extras.token, extras.name, is_plain(head))
+        plain, token = is_plain(head), extras.token
+        known = Known(head.etag, head.size, modified_s, seen_s, attributes, token, extras.name, plain, extras.link)
+        if known.link:
+            known = self.links.looked_up(key, known)
         self._store.known.note(key, known)
-        return EntryInfo(name, attributes, size, Version(head.etag), token=extras.token)
+        return info_of(name, known)
 
     def attributes_of(self, head: Head, *, is_container: bool) -> Attributes:
         return read_attributes(

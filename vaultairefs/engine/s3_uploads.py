@@ -30,6 +30,7 @@ class _Begun(NamedTuple):
     size: int
     attributes: Attributes
     token: str
+    link_id: str = ""
 
 
 class S3Uploads:
@@ -45,13 +46,13 @@ class S3Uploads:
         self._committed: dict[str, Version] = {}
         self._aborted: set[str] = set()
 
-    def begin(self, path: EntryPath, size: int, attributes: Attributes, token: str) -> Upload:
+    def begin(self, path: EntryPath, size: int, attributes: Attributes, token: str, link_id: str = "") -> Upload:
         if attributes.kind is not Kind.FILE:
             raise InvalidRequest("only files go up in chunks", container=path.container, artifact=path.name)
-        headers = self._artifacts.described(path, attributes, token)
+        headers = self._artifacts.described(path, attributes, token, link_id)
         upload = Upload(path, self._multipart.begin(self._store.keys.key(path), headers))
         with self._guard:
-            self._begun[upload.upload_id] = _Begun(size, attributes, token)
+            self._begun[upload.upload_id] = _Begun(size, attributes, token, link_id)
         return upload
 
     def put_chunk(self, upload: Upload, number: int, offset: int, descriptor: int, length: int) -> str:
@@ -129,7 +130,7 @@ class S3Uploads:
     def _publish(self, upload: Upload, key: bytes, etags: Sequence[str], begun: _Begun, expected: Version) -> Version:
         store, token = self._store, begun.token
         if not etags:
-            version = self._artifacts.put(upload.path, b"", begun.attributes, expected, token)
+            version = self._artifacts.put(upload.path, b"", begun.attributes, expected, token, begun.link_id)
             self._multipart.abort(key, upload.upload_id)
             return version
         abilities = store.abilities
@@ -142,7 +143,7 @@ class S3Uploads:
 
         version = store.settle(send, key, expected=expected, token=token, heeded=heeded)
         if token:
-            self._artifacts.note(upload.path, key, version, begun.size, begun.attributes, token)
+            self._artifacts.note(upload.path, key, version, begun.size, begun.attributes, token, link=begun.link_id)
         return version
 
     def _checksum(self, body: FileRange) -> dict[str, str]:

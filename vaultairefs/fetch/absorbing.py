@@ -3,7 +3,9 @@
 Promise: a name with anything owed, in the hands of the flusher, or in doubt is left alone.
 """
 
+import time
 from collections.abc import Callable, Set
+from contextlib import suppress
 
 from vaultairefs.backlog import StoredRef
 from vaultairefs.engine.interface import EntryInfo
@@ -17,6 +19,7 @@ from vaultairefs.model.changes import (
     AttributesSet,
     XattrSet,
 )
+from vaultairefs.model.errors import VaultaireError
 from vaultairefs.model.values import Attributes, EntryKey, Ino, Kind
 
 
@@ -34,6 +37,7 @@ class Absorber:
             case Meaning.DISCOVER:
                 discover(self._ledger, container, info)
             case Meaning.REPLACE if not self._is_written(container, info.name):
+                self._tell_split(key)
                 self._vanish(key)
                 if self._ledger.namespace.child(container, info.name) is None:
                     discover(self._ledger, container, info)
@@ -73,6 +77,22 @@ class Absorber:
             attributes=live.attributes() if live is not None else None,
         )
         return meaning_of(known, info)
+
+    def _tell_split(self, key: EntryKey) -> None:
+        """Somebody else wrote one name of several: it is a file of its own from now on."""
+        namespace = self._ledger.namespace
+        live = namespace.child(key.container, key.name)
+        if live is None or len(live.refs) < 2:
+            return
+        with suppress(VaultaireError):  # an event that a full disk refuses is no reason not to look
+            self._ledger.events.record(
+                time_ns=time.time_ns(),
+                operation="split",
+                container=namespace.path(key.container),
+                artifact=key.name,
+                inode=live.ino,
+                durability="stored",
+            )
 
     def _is_written(self, container: Ino, name: bytes) -> bool:
         """Whether a program may write on: then the flusher keeps both, else what it writes would have no name."""

@@ -7,10 +7,11 @@ from vaultairefs.flush.conflicts import Conflicts
 from vaultairefs.flush.copying import Copier
 from vaultairefs.flush.desk import Desk
 from vaultairefs.flush.failures import DISAGREEMENTS
+from vaultairefs.flush.grouping import Grouper
 from vaultairefs.flush.rearranging import Rearranger
 from vaultairefs.flush.sending import Sender
 from vaultairefs.flush.settling import Settler
-from vaultairefs.flush.steps import Complete, Copy, Delete, Put, SetAttributes, Settle, Stage, Step, items_of
+from vaultairefs.flush.steps import Complete, Copy, Delete, Group, Put, SetAttributes, Settle, Stage, Step, items_of
 from vaultairefs.flush.telling import log
 from vaultairefs.model.errors import VaultaireError
 
@@ -25,6 +26,7 @@ class Attempts:
         self._settler = Settler(desk, conflicts)
         self._sender = Sender(desk, conflicts)
         self._copier = Copier(desk)
+        self._grouper = Grouper(desk)
         self.hopes = 0
 
     async def attempt(self, step: Step) -> bool:
@@ -60,6 +62,8 @@ class Attempts:
                 await self._copier.copy(step)
             case Stage() if not self._desk.engine.capabilities.moves:
                 await self._copier.copy_aside(step)
+            case Group():
+                await self._grouper.group(step)
             case Complete(ino):
                 await self._desk.fetcher.complete(ino)
             case Settle(key):

@@ -5,10 +5,11 @@ was begun, and what it was made of stays until the copy is recorded.
 """
 
 from vaultairefs.flush.desk import Desk, Sent, secure
+from vaultairefs.flush.marks import mark_for, note_sent
 from vaultairefs.flush.rearranging import parking_place, same_attributes
 from vaultairefs.flush.steps import Copy, Stage
 from vaultairefs.model.changes import ArtifactCopied
-from vaultairefs.model.values import ABSENT, Attributes
+from vaultairefs.model.values import ABSENT, STAGING, Attributes
 from vaultairefs.namespace import Inode
 
 
@@ -26,8 +27,9 @@ class Copier:
             inode = desk.ledger.namespace.find(step.ino)
             attributes = self._attributes_for(inode, step)
             token = desk.new_token(step.ino)
+            mark = mark_for(desk, step.ino) if key.container != STAGING else ""
             if inode is not None and attributes is not None:
-                desk.sent[key] = Sent(token, inode.content_generation, attributes, inode.size)
+                desk.sent[key] = Sent(token, inode.content_generation, attributes, inode.size, mark=mark)
             desk.begin("copy", step.ino, key, version=step.version, token=token, source=step.source)
             await secure(desk)
             version = await desk.engine.copy(
@@ -37,11 +39,11 @@ class Copier:
                 attributes=attributes,
                 expected=desk.expected(key, step.expected),
                 token=token,
+                link_id=mark,
             )
             inode = desk.ledger.namespace.find(step.ino)
             same = inode is not None and attributes is not None and same_attributes(inode.attributes(), attributes)
-            desk.overrides.pop(key, None)
-            desk.sent.pop(key, None)
+            note_sent(desk, key, version)
             desk.disturb(key.container)  # first, as after a put
             desk.ledger.commit(ArtifactCopied(step.ino, *key, version, step.version, attributes=same))
 

@@ -41,13 +41,14 @@ class Completer(Protocol):
 @dataclass(frozen=True, slots=True)
 class Sent:
     """What a put carries, to tell later whether the file changed since; ``size`` in bytes, of which ``taken`` were in
-    the engine already."""
+    the engine already; ``mark`` is that of its group."""
 
     token: str
     generation: int
     attributes: Attributes
     size: int
     taken: int = 0
+    mark: str = ""
 
 
 class Desk:
@@ -57,7 +58,8 @@ class Desk:
     (our own from before a power cut, or anybody's where the operator wants that).  ``sent``: see ``Sent``.
     ``flushed_at``: when inodes that are written all the time were last flushed.  ``awaited``: how many wait for each
     inode; ``flushed_generation``: which bytes of those were flushed last.  ``removed_containers``: stored inodes that
-    programs have removed and the namespace has forgotten, but that are known to be containers.  ``is_listed``: whether
+    programs have removed and the namespace has forgotten, but that are known to be containers.  ``marked``: versions
+    that were sent with the mark of their group (``marks``).  ``is_listed``: whether
     all that the engine holds in a container was looked at just now.
     """
 
@@ -94,6 +96,7 @@ class Desk:
         self.flushed_generation: dict[Ino, int] = {}
         self.awaited: Counter[Ino] = Counter()
         self.removed_containers: set[Ino] = set()
+        self.marked: dict[EntryKey, Version] = {}
 
     # Around a step
 

@@ -187,6 +187,8 @@ class Flusher:
 
     def _is_idle(self) -> bool:
         backlog = self._ledger.backlog
+        if self._desk.engine.capabilities.groups and backlog.regroup:
+            return False
         return not (backlog.owed_names or backlog.owed_inos or backlog.doubts.begun or self._passes.is_working)
 
     def _is_stuck(self) -> bool:

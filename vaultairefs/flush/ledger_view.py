@@ -52,7 +52,7 @@ class LedgerView:
         """Whether there is still anything to do about a name or an inode."""
         backlog = self._backlog
         if not isinstance(item, tuple):
-            return item in backlog.owed_inos or self.is_lifeline(item)
+            return item in backlog.owed_inos or item in backlog.regroup or self.is_lifeline(item)
         ref, live = backlog.stored(item), self.live(item)
         inos = {live, ref.ino if ref is not None else None}
         if item in backlog.owed_names or item in backlog.doubts.begun:

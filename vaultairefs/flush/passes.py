@@ -11,8 +11,9 @@ import trio
 
 from vaultairefs.flush.attempts import Attempts
 from vaultairefs.flush.desk import Desk
-from vaultairefs.flush.due import DECISION, LOOKS_MAX, Due
+from vaultairefs.flush.due import DECISION, LOOKS_MAX, Due, Round
 from vaultairefs.flush.failures import Item
+from vaultairefs.flush.grouping import decide_group
 from vaultairefs.flush.ledger_view import LedgerView
 from vaultairefs.flush.planner import decide_inode, decide_name
 from vaultairefs.flush.removing import Removals
@@ -21,6 +22,7 @@ from vaultairefs.flush.steps import (
     Copy,
     Decision,
     Delete,
+    Group,
     Put,
     SetAttributes,
     Settle,
@@ -50,6 +52,7 @@ class Passes:
         self._backlog = desk.ledger.backlog
         self._view = LedgerView(desk, urgency)
         self._due = Due(desk, urgency, self._view)
+        self._groups = Round(lambda: self._backlog.regroup)
         self._attempts = Attempts(desk)
         self._removals = Removals(desk, self._view, self._due, self._attempts, self._decide)
         self._queue: deque[Item] = deque()
@@ -94,6 +97,7 @@ class Passes:
         await self._place_names(await self._removals.remove(unwanted))
         await self._place_names([key for key in names if self._view.live(key) is not None])
         await self._queue_inodes()
+        await self._queue_groups()
         self.last_seconds = trio.current_time() - started
         self.quiet = self.quiet + 1 if (self._attempts.hopes, self._arrivals) == (before, arrived) else 0
         self.fruitless = self.fruitless + 1 if self._attempts.hopes == before and self._works_in_vain else 0
@@ -183,13 +187,13 @@ class Passes:
         """Whether the step carries bytes or attributes, here or inside the engine, so that many may run at once."""
         if isinstance(decision, Stage):
             return not self._view.moves
-        return isinstance(decision, Put | Copy | SetAttributes | Complete)
+        return isinstance(decision, Put | Copy | SetAttributes | Group | Complete)
 
     def _item_of(self, decision: Decision, key: EntryKey) -> Item:
         """What a worker must decide about to find the step again."""
         if isinstance(decision, Put | Copy | SetAttributes):
             return decision.key
-        return decision.ino if isinstance(decision, Complete) else key
+        return decision.ino if isinstance(decision, Complete | Group) else key
 
     def _goes_on(self, done: Step, item: Item) -> bool:
         """Whether the step was only on the way to what the item needs."""
@@ -203,6 +207,17 @@ class Passes:
                 continue
             await self._due.give_way(DECISION)
             if isinstance(decide_inode(self._view, ino), Put | SetAttributes):
+                self._enqueue(ino)
+
+    async def _queue_groups(self) -> None:
+        """What belongs together, when all of it is where it should be."""
+        if not self._desk.engine.capabilities.groups:
+            self._backlog.regroup.clear()
+        room = max(_QUEUE_MAX - len(self._queue), 0)
+        for ino in self._groups.take(2 * room):
+            await self._due.give_way(DECISION)
+            is_due = ino in self._backlog.regroup and ino not in self._queued
+            if is_due and isinstance(self._decide(ino), Group):
                 self._enqueue(ino)
 
     def _enqueue(self, item: Item) -> None:
@@ -229,4 +244,7 @@ class Passes:
             return decide_name(self._view, item)
         if self._view.is_lifeline(item):
             return Complete(item)
-        return decide_inode(self._view, item)
+        decision = decide_inode(self._view, item)
+        if decision is not None or item not in self._backlog.regroup:
+            return decision
+        return decide_group(self._view, item)

@@ -129,6 +129,7 @@ class Rearranger:
 
     def _note_deleted(self, one: Doomed) -> None:
         self._desk.overrides.pop(one.key, None)
+        self._desk.marked.pop(one.key, None)
         self._desk.failures.clear(one.key)
         self._desk.flushed_at.pop(one.ino, None)
         self._desk.ledger.commit(ArtifactDeleted(one.ino, *one.key))

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 from vaultairefs.flush.conflicts import Conflicts
 from vaultairefs.flush.desk import Desk, Sent, secure
+from vaultairefs.flush.marks import mark_for, note_sent
 from vaultairefs.flush.rearranging import mtime_token, same_attributes
 from vaultairefs.flush.steps import Put, SetAttributes
 from vaultairefs.flush.uploading import Uploader
@@ -118,11 +119,14 @@ class Sender:
             size = inode.size if inode.kind is Kind.FILE else 0
             content = desk.ledger.buffer.read(step.ino, 0, size) if size else b""
             path, expected = desk.path(step.key), desk.expected(step.key, step.expected)
-            snapshot = Sent(desk.new_token(step.ino), inode.content_generation, inode.attributes(), size)
+            mark = mark_for(desk, step.ino)
+            snapshot = Sent(desk.new_token(step.ino), inode.content_generation, inode.attributes(), size, mark=mark)
             desk.sent[step.key] = snapshot
             desk.begin("put", step.ino, step.key, token=snapshot.token)
             await secure(desk)
-            version = await desk.engine.put(path, content, snapshot.attributes, expected=expected, token=snapshot.token)
+            version = await desk.engine.put(
+                path, content, snapshot.attributes, expected=expected, token=snapshot.token, link_id=snapshot.mark
+            )
             return snapshot, version
 
     def _record(self, step: Put, inode: Inode, snapshot: Sent, version: Version) -> None:
@@ -135,8 +139,7 @@ class Sender:
         desk.ledger.commit(
             ArtifactFlushed(ino, *key, version, content=content, attributes=attributes, size=snapshot.size, alone=alone)
         )
-        desk.overrides.pop(key, None)
-        desk.sent.pop(key, None)
+        note_sent(desk, key, version)
         if ino in desk.awaited:
             desk.flushed_generation[ino] = snapshot.generation
         if content:

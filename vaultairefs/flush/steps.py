@@ -134,8 +134,16 @@ class Wait:
     reason: str
 
 
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Have the engine know of all names of ``ino`` and what they hold, where each is an artifact of its own."""
+
+    ino: Ino
+    names: tuple[tuple[EntryKey, Version], ...]
+
+
 Rearrangement = CreateContainer | Move | Stage | Link | HandOver | Delete | DeleteContainer
-Step = Put | Copy | SetAttributes | Complete | Settle | Rearrangement
+Step = Put | Copy | SetAttributes | Group | Complete | Settle | Rearrangement
 Decision = Step | Wait | None
 """None: nothing is owed."""
 
@@ -147,7 +155,7 @@ def items_of(step: Step) -> list[Item]:
             return [one.key for one in doomed]
         case Stage(_, source, _):
             return [source]
-        case Complete(ino):
+        case Complete(ino) | Group(ino):
             return [ino]
         case _:
             return [step.key]

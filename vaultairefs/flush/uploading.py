@@ -19,6 +19,7 @@ from vaultairefs.engine.interface import Upload
 from vaultairefs.flush.chunk_sending import ChunkSender, Origin, OriginGone, Overwritten, Unwanted
 from vaultairefs.flush.chunks import Base, plan_chunks
 from vaultairefs.flush.desk import Desk, Sent, secure
+from vaultairefs.flush.marks import mark_for
 from vaultairefs.flush.steps import Put
 from vaultairefs.flush.telling import log
 from vaultairefs.model.changes import StepEnded
@@ -128,18 +129,19 @@ class Uploader:
         self._require_sendable(step, inode, takes=takes)
         path, origin = desk.path(step.key), self._origin(step) if takes else None
         chunks = plan_chunks(size, origin.base if origin is not None else None, desk.engine.capabilities)
-        carried = Sent(desk.new_token(step.ino), of, inode.attributes(), size)
+        mark = mark_for(desk, step.ino)
+        carried = Sent(desk.new_token(step.ino), of, inode.attributes(), size, mark=mark)
         desk.sent[step.key] = carried
         desk.begin("put", step.ino, step.key, token=carried.token)
         await secure(desk)
-        upload = await desk.engine.begin_upload(path, size, carried.attributes, token=carried.token)
+        upload = await desk.engine.begin_upload(path, size, carried.attributes, token=carried.token, link_id=mark)
         desk.begin("put", step.ino, step.key, token=carried.token, upload_id=upload.upload_id)
         try:
             await secure(desk)
             receipts = await ChunkSender(desk, upload, descriptor, origin, check).send(chunks)
             check()
             taken = sum(chunk.length for chunk in chunks if chunk.is_clean)
-            carried = Sent(carried.token, of, inode.attributes(), size, taken)
+            carried = Sent(carried.token, of, inode.attributes(), size, taken, mark)
             desk.sent[step.key] = carried
             expected = desk.expected(step.key, step.expected)
             version = await desk.engine.commit_upload(upload, receipts, carried.attributes, expected=expected)

@@ -105,3 +105,4 @@ def restore(rooms: Rooms, saved: Checkpoint) -> None:
     buffer_snapshot.restore(rooms.buffer, saved.bodies)
     rooms.shelf.rows.update(saved.shelf)
     backlog_snapshot.restore(rooms.backlog, saved.backlog)
+    rooms.backlog.grouped.update((ino, link_id) for link_id, ino in rooms.namespace.links.items())

@@ -72,6 +72,8 @@ class Ledger(Durability):
         self.backlog = recovery.rooms.backlog
         self.recovered = recovery.report
         self.witnesses: list[Witness] = []
+        self.mount_id = ""
+        """The state directory's, which no other has."""
 
     @classmethod
     async def open(
@@ -110,6 +112,7 @@ class Ledger(Durability):
         )
         recovery.rooms.backlog.clock = clock
         ledger = cls(journal, events, recovery, checkpoint_bytes=checkpoint_bytes)
+        ledger.mount_id = state.mount_id
         if recovery.needs_checkpoint:
             await ledger.checkpoint()
         await trio.to_thread.run_sync(state.recovered)

@@ -35,6 +35,7 @@ class Rooms:
         self.backlog = Backlog(
             clock=clock,
             kind_of_named=self._kind_of_named,
+            names_of=self._names_of,
             left_in_engine=self._left_in_engine,
             same_in_engine=self.buffer.follow_base,
         )
@@ -71,6 +72,10 @@ class Rooms:
     def _left_in_engine(self, ino: Ino, versions: set[Version]) -> None:
         if self.buffer.keep_base(ino, versions):
             self.exposed.add(ino)
+
+    def _names_of(self, ino: Ino) -> int:
+        inode = self.namespace.find(ino)
+        return len(inode.refs) if inode is not None else 0
 
     def _kind_of_named(self, ino: Ino) -> Kind | None:
         inode = self.namespace.find(ino)

@@ -29,6 +29,7 @@ class Desk:
         self.log = Backlog(
             clock=lambda: self.now,
             kind_of_named=lambda ino: self.kinds.get(ino),
+            names_of=lambda ino: 1,
             left_in_engine=lambda ino, versions: self.lost.append((ino, versions)),
         )
 

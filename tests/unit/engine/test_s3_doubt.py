@@ -125,7 +125,12 @@ async def test_without_conditions_in_the_store_a_look_comes_right_before() -> No
     with scripted(answer(404), answer(200, ETag='"new"'), answer(200, ETag='"theirs"')) as server:
         made, _ = engine(server, Abilities())
         assert made.capabilities == Capabilities(
-            conditional=False, names_checked=False, upkeep=True, inline_bytes_max=16 << 20, chunk_bytes_min=5 << 20
+            conditional=False,
+            names_checked=False,
+            groups=True,
+            upkeep=True,
+            inline_bytes_max=16 << 20,
+            chunk_bytes_min=5 << 20,
         )
         assert await put(made) == "new"
         with pytest.raises(Conflict):

@@ -46,7 +46,7 @@ NATIVE = Capabilities(
     inline_bytes_max=64,
     chunk_bytes=40,
 )
-PLAIN = Capabilities(names_checked=False, inline_bytes_max=64, chunk_bytes=40)
+PLAIN = Capabilities(names_checked=False, groups=True, inline_bytes_max=64, chunk_bytes=40)
 """What an object store with plain keys can do: no moves, no links, and containers that come with their entries."""
 
 
@@ -302,7 +302,7 @@ class World:
             parent = namespace.path(key.container)
             path = parent + b"/" + key.name if parent else key.name
             content = self.contents[inode.ino] if inode.kind is Kind.FILE else inode.target
-            group = inode.ino if self.engine.capabilities.links else path
+            group = inode.ino if self.engine.capabilities.links or self.engine.capabilities.groups else path
             found[path] = (group, inode.attributes(), content)
         return described(found)
 
