@@ -29,6 +29,8 @@ SIZES: Final = (0, 1, 100, 4096, 65_537)
 REFUSALS: Final = (Unavailable, TimedOut, OutOfSpace)
 """What a store that is away, or a full buffer, may answer; nothing has happened then."""
 
+_PATIENCE_SECONDS: Final = 20.0
+
 CALLER: Final = OperationContext(uid=0, gid=0, umask=0o022)
 
 
@@ -252,7 +254,7 @@ class Player:
         await self._both(lambda tree: tree.rmdir(path), self.program.rmdir(self._at(path)), f"rmdir {path}")
 
     async def rename(self) -> None:
-        source, path = self._entry(), self._random.choice((self._place(), self._entry()))
+        source, path = self._entry(), self._random.choice((self._place(), self._place(), self._entry()))
         mode = self._random.choice((RenameMode.REPLACE, RenameMode.REPLACE, *RenameMode))
         real = self.program.rename(self._at(source), self._at(path), mode)
         await self._both(lambda tree: tree.rename(source, path, mode), real, f"rename {source} {path} {mode.name}")
@@ -336,6 +338,15 @@ class Player:
         opened = self._opened.pop(self._random.randrange(len(self._opened)))
         await self._both(lambda tree: None, self.volume.files.release(opened.handle), f"close {opened.ino}")
 
+    async def flush(self) -> None:
+        """What ``vaultairefs flush`` does; somebody who waits no longer than that."""
+
+        async def real() -> None:
+            with trio.move_on_after(_PATIENCE_SECONDS):
+                await self.volume.flusher.drain()
+
+        await self._both(lambda tree: None, real(), "flush")
+
     # Attributes
 
     async def chmod(self) -> None:
@@ -374,5 +385,6 @@ _WEIGHTED: Final = (
     *(Player.mkdir, Player.symlink, Player.mknod, Player.link, Player.unlink, Player.rmdir, Player.chmod),
     *(Player.create, Player.open, Player.open, Player.close, Player.close, Player.read, Player.fsync),
     *(Player.ftruncate, Player.truncate, Player.utimens, Player.setxattr),
-    *(Player.write, Player.write, Player.write, Player.create, Player.rename, Player.rename),
+    *(Player.write, Player.write, Player.write, Player.create, Player.rename, Player.rename, Player.rename),
+    *(Player.flush, Player.flush, Player.rename, Player.rename, Player.rename, Player.mkdir),
 )

@@ -124,7 +124,7 @@ class Simulation:
             try:
                 with trio.fail_after(_PHASE_SECONDS_MAX):
                     rooms = await Rooms.open(self._directory / "state", self._network, self._plan, self.machine)
-                    await rooms.inhabited(life)
+                    await rooms.inhabited(life, self._random)
             except BaseException:
                 if not self.machine.is_dead:
                     raise

@@ -18,6 +18,7 @@ from vaultairefs.fetch.fetcher import Fetcher
 from vaultairefs.flush.flusher import Flusher
 from vaultairefs.ledger import Ledger
 from vaultairefs.ledger.shelf import IN_USE_MAX
+from vaultairefs.model.changes import BodyEvicted
 from vaultairefs.volume import SyncLevel, Volume
 
 
@@ -128,14 +129,22 @@ class Rooms:
         )
         return rooms
 
-    async def inhabited(self, life: Callable[[Self], Awaitable[None]]) -> None:
-        """``life``, with what the daemon does meanwhile."""
+    async def inhabited(self, life: Callable[[Self], Awaitable[None]], chance: Random) -> None:
+        """``life``, with what the daemon does meanwhile, and an operator who evicts what can be."""
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self.ledger.run)
             nursery.start_soon(self.volume.forgetting.run)
             nursery.start_soon(self.flusher.run)
+            nursery.start_soon(self._evict_now_and_then, chance)
             await life(self)
             nursery.cancel_scope.cancel()
+
+    async def _evict_now_and_then(self, chance: Random) -> None:
+        while True:
+            await trio.sleep(chance.choice((0.5, 2.0, 10.0)))
+            for ino in self.ledger.buffer.evictable(1 << 60):
+                if self.ledger.refusal is None and chance.random() < 0.8:
+                    self.ledger.commit(BodyEvicted(ino))
 
     async def end(self) -> None:
         """As a clean unmount ends."""
