@@ -111,21 +111,21 @@ def _told(recovered: Verdict, elsewhere: Verdict) -> dict[str, Any]:
 
 
 def table(rows: list[dict[str, Any]]) -> str:
-    """Markdown: for each program and system ``there of acknowledged``, and in brackets in how many rounds all were."""
+    """Markdown: for each program and system what its own next mount shows and what another machine's does, of what was
+    acknowledged."""
     cells: dict[tuple[str, str], list[dict[str, Any]]] = defaultdict(list)
     for row in rows:
         cells[row["program"], row["system"]].append(row)
     names = list(dict.fromkeys(row["system"] for row in rows))
-    lines = [f"| there after the kill, of acknowledged | {' | '.join(names)} |", f"|---|{'---:|' * len(names)}"]
+    lines = [f"| in its next mount / on another machine | {' | '.join(names)} |", f"|---|{'---:|' * len(names)}"]
     for program in PROGRAMS:
         lines.append(f"| {_SAID[program]} | {' | '.join(_cell(cells[program, name]) for name in names)} |")
     return "\n".join(lines)
 
 
 def _cell(rows: list[dict[str, Any]]) -> str:
-    there, of = sum(row["recovered"] for row in rows), sum(row["acknowledged"] for row in rows)
-    whole = sum(row["recovered"] == row["acknowledged"] and not row["complaints"] for row in rows)
-    return f"{there} of {of} ({whole}/{len(rows)})"
+    recovered, elsewhere, of = (sum(row[name] for row in rows) for name in ("recovered", "elsewhere", "acknowledged"))
+    return f"{recovered} / {elsewhere} of {of}"
 
 
 if __name__ == "__main__":
