@@ -20,23 +20,24 @@ _OURS: Final = "vaultairefs"
 
 
 def table(rows: list[dict[str, Any]]) -> str:
-    """One line for each piece of work; peers of the same run have a column each."""
+    """One line for each piece of work; a peer that was counted, too, has a column."""
     peers = sorted({row["system"] for row in rows} - {_OURS})
     heads = ["work", "all", *VERBS, "MiB up", "MiB down", "limit", *peers, "in the issue"]
     found = {(row["system"], row["work"]): row for row in rows}
     lines = [heads, ["---"] + ["---:"] * (len(heads) - 1)]
-    for name, work in WORKS.items():
+    limits = {name: (work.limit, work.peers) for name, work in WORKS.items()}
+    for name, (limit, peers_then) in {**limits, MOUNT: ("", "")}.items():
+        others = [_total(found.get((peer, name))) for peer in peers]
         ours = found.get((_OURS, name))
-        if ours is not None:
-            others = [_total(found.get((peer, name))) for peer in peers]
-            lines.append([name, *_cells(ours), work.limit, *others, work.peers])
-    mount = found.get((_OURS, MOUNT))
-    if mount is not None:
-        lines.append([MOUNT, *_cells(mount), "", *(_total(found.get((peer, MOUNT))) for peer in peers), ""])
+        if ours is not None or any(others):
+            lines.append([name, *_cells(ours), limit, *others, peers_then])
     return "".join("| " + " | ".join(line) + " |\n" for line in lines)
 
 
-def _cells(row: dict[str, Any]) -> Iterator[str]:
+def _cells(row: dict[str, Any] | None) -> Iterator[str]:
+    if row is None:
+        yield from [""] * (len(VERBS) + 3)
+        return
     counts = Counter(row["requests"])
     yield str(counts.total())
     for operations in VERBS.values():
