@@ -126,3 +126,36 @@ def test_rclone_reads_what_we_wrote(ours: Daemon, others: Others, tmp_path: Path
     others.rclone("copy", "{bucket}/folder", str(tmp_path))
     assert (tmp_path / "big").read_bytes() == BIG and (tmp_path / "small").read_bytes() == b"content"
     assert (tmp_path / "nothing").read_bytes() == b""
+
+
+def test_hard_links_are_whole_files_for_others_and_what_they_change_is_a_file_of_its_own(
+    ours: Daemon, others: Others, tmp_path: Path
+) -> None:
+    ours.mount()
+    top = ours.mountpoint
+    (top / "a").write_text("linked four times")
+    for name in ("b", "c", "d"):
+        os.link(top / "a", top / name)
+    ours.umount()
+    others.rclone("copy", "--metadata", "{bucket}", str(tmp_path))
+    assert {(tmp_path / name).read_text() for name in "abcd"} == {"linked four times"}
+    others.rclone("copyto", "--metadata", "{bucket}/a", "{bucket}/copy")
+    with others.s3fs() as folder:
+        assert {(folder / name).read_text() for name in "abcd"} == {"linked four times"}
+        (folder / "b").write_text("rewritten there, metadata and all")
+        (folder / "c").rename(folder / "moved there")
+    ours.forget_state()
+    ours.mount()
+    found = {entry.name: os.lstat(entry).st_ino for entry in top.iterdir()}
+    assert len({found[name] for name in ("a", "b", "copy", "moved there")}) == 4
+    assert found["a"] == found["d"]
+    (top / "a").write_text("newer")
+    ours.umount()
+    ours.mount()
+    assert {name: (top / name).read_text() for name in found} == {
+        "a": "newer",
+        "d": "newer",
+        "b": "rewritten there, metadata and all",
+        "copy": "linked four times",
+        "moved there": "linked four times",
+    }
