@@ -16,14 +16,48 @@ import pytest
 from tests.support.daemon import Daemon, mounted_daemon, workshop
 from tests.support.stores import Server, store
 
+_THEMES = [
+    "access_lists",
+    "attributes",
+    "memory_maps",
+    "open_files",
+    "page_cache",
+    "random_operations",
+    "set_id",
+    "xattrs",
+]
+ABOUT_BYTES = frozenset(f"test_{theme}" for theme in _THEMES)
 
-@pytest.fixture(scope="session", params=["local", "moto", "ceph", "rclone"])
-def server(request: pytest.FixtureRequest) -> Iterator[Server | None]:
-    """What the shared mount stands on: a directory, or one of the object stores."""
+
+@pytest.fixture(scope="session", params=["local", "passed", "moto", "ceph", "rclone"])
+def ground_kind(request: pytest.FixtureRequest) -> str:
+    """A directory without passthrough, one with it where the machine can do it, or one of the object stores."""
     if request.param != "local" and request.config.getoption("--on") is not None:
         pytest.skip("with --on there is no store")
-    with store(request.param) as found:
+    return str(request.param)
+
+
+@pytest.fixture(scope="session")
+def server(ground_kind: str) -> Iterator[Server | None]:
+    """What the shared mount stands on: None for a directory."""
+    with store("local" if ground_kind == "passed" else ground_kind) as found:
         yield found
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """The tests whose bytes the kernel would move run in both modes; for all others one is enough."""
+    twice = [item for item in items if _is_passed(item) and item.path.stem not in ABOUT_BYTES]
+    config.hook.pytest_deselected(items=twice)
+    items[:] = [item for item in items if item not in set(twice)]
+
+
+def _is_passed(item: pytest.Item) -> bool:
+    callspec = getattr(item, "callspec", None)
+    return (
+        item.path.parent == Path(__file__).parent
+        and callspec is not None
+        and callspec.params.get("ground_kind") == "passed"
+    )
 
 
 @pytest.fixture(scope="session")
@@ -40,11 +74,12 @@ def ground(request: pytest.FixtureRequest, server: Server | None) -> Iterator[Pa
 
 
 @pytest.fixture(scope="session")
-def daemon(request: pytest.FixtureRequest, server: Server | None) -> Iterator[Daemon]:
+def daemon(request: pytest.FixtureRequest, server: Server | None, ground_kind: str) -> Iterator[Daemon]:
     """The daemon of the shared mount."""
     if request.config.getoption("--on") is not None:
         pytest.skip("asks the daemon, and with --on there is none")
-    with workshop() as base, mounted_daemon(base, server=server) as running:
+    options = [f"passthrough={'off' if ground_kind == 'local' else 'auto'}"]
+    with workshop() as base, mounted_daemon(base, server=server, options=options) as running:
         yield running
 
 

@@ -113,7 +113,8 @@ async def open_rooms(settings: MountSettings) -> AsyncIterator[Rooms]:
                 finally:
                     with trio.CancelScope(shield=True):
                         await ledger.close()
-                        clean = True
+                        # What programs still write is as after a crash, whatever they are told to do.
+                        clean = not ledger.buffer.passed.open_for_writing
         finally:
             with trio.CancelScope(shield=True):
                 await trio.to_thread.run_sync(lambda: state.close(clean=clean))
@@ -231,6 +232,7 @@ def _furnish(
         sync_level=SyncLevel(settings.sync),
         outcome_name=errno_map.errno_name,
         record_io=settings.events == "io",
+        why_not_pass="" if settings.passthrough == "auto" else "not wanted",
         read_only=settings.read_only,
         entries_max=settings.memory // _NAMES_SHARE // ENTRY_BYTES,
     )

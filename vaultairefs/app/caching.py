@@ -117,6 +117,7 @@ class Warming:
 async def evict(rooms: Rooms, ino: Ino) -> Message:
     """Let go of every clean body at and below the inode; says what went and what had to stay."""
     files = freed = stayed = 0
+    rooms.volume.passing.look_at_all()  # what programs had a moment ago is let go
     for number, body in enumerate(rooms.ledger.buffer.all()):
         if number % _EVICTED_AT_ONCE == 0:
             await trio.lowlevel.checkpoint()

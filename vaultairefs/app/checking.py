@@ -179,7 +179,7 @@ class Checking:
         """A clean complete body must have the bytes that the engine has."""
         buffer = self._ledger.buffer
         body = buffer.find(ref.ino)
-        if body is None or not body.complete or body.unflushed or body.writers or body.failed:
+        if body is None or not body.complete or body.unflushed or body.writers or body.is_moving or body.failed:
             return
         changes, body_id = body.changes, body.body_id
         try:

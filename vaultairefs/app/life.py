@@ -120,6 +120,7 @@ class Life:
             nursery.start_soon(self.rooms.ledger.run)
             nursery.start_soon(self.rooms.volume.forgetting.run)
             nursery.start_soon(self.rooms.fetcher.run)
+            nursery.start_soon(self.rooms.volume.passing.run)
             if not self.settings.read_only:
                 nursery.start_soon(self.rooms.flusher.run)
                 nursery.start_soon(upkeep.keep_up, self.rooms.engine)

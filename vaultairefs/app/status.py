@@ -13,6 +13,7 @@ from vaultairefs.control.protocol import Message
 
 def status_of(settings: MountSettings, rooms: Rooms, supervision: Supervision) -> Message:
     """Sizes in bytes, ``_s`` in seconds; docs/command-line.md names the fields that scripts may rely on."""
+    rooms.volume.passing.look_at_all()
     owed, capabilities = rooms.owed(), rooms.engine.capabilities
     flushing = rooms.flusher.status()
     oldest = rooms.oldest_owed_since()
@@ -26,7 +27,8 @@ def status_of(settings: MountSettings, rooms: Rooms, supervision: Supervision) -
         "restarts": supervision.restarts,
         "worker": None if rooms.worker is None else rooms.worker.status._asdict(),
         "sync": settings.sync,
-        "passthrough": f"off: {_why_no_passthrough(settings)}",
+        "passthrough": rooms.volume.passing.state,
+        "passed_artifacts": rooms.volume.passing.count,
         "read_only": settings.read_only,
         "conditional": capabilities.conditional,
         "capabilities": {finding.subject: finding.found for finding in capabilities.findings},
@@ -49,9 +51,3 @@ def status_of(settings: MountSettings, rooms: Rooms, supervision: Supervision) -
         "event_sequence": rooms.ledger.events.next_sequence - 1,
         "recovered": msgspec.to_builtins(rooms.ledger.recovered),
     }
-
-
-def _why_no_passthrough(settings: MountSettings) -> str:
-    if settings.passthrough == "off":
-        return "not wanted"
-    return "reads and writes of this version go through the daemon"

@@ -49,6 +49,7 @@ async def _flush(life: "Life", request: Message, send: Send) -> Message:
     ino = Ino(int(request["ino"]))
     if life.settings.read_only:
         raise BadInput("this mount is read-only: it writes nothing to the engine")
+    life.rooms.volume.passing.look_at_all()  # else what programs just wrote would not be known to be owed
     inode = life.rooms.ledger.namespace.get(ino)
     if inode.kind is Kind.CONTAINER:
         await _with_progress(life, send, partial(_drain_below, life, ino))

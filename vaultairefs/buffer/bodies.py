@@ -180,9 +180,14 @@ class Bodies(OpenBodies):
         """The body's file goes to the graveyard."""
         if body.phase is not Phase.ABSENT:
             self.graveyard.append(Dead(sequence, body.ino, body.body_id, body.allocated))
+        if body.passed is not None:
+            self._let_go_of(body)
         if body.file is not None:
             self._retire_file(body, body.file)
         body.file = None
+
+    def _let_go_of(self, body: Body) -> None:
+        """The body's file is nobody's concern here any more, whoever has it open."""
 
     def _retire_file(self, body: Body, file: BodyFile) -> None:
         """The open file belongs to no body any more."""

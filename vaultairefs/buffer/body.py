@@ -1,10 +1,13 @@
 """One file's local bytes, as far as they are known."""
 
 import enum
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from vaultairefs.model.extents import ExtentSet
 from vaultairefs.model.values import ABSENT, Ino, Sequence, Version
+
+if TYPE_CHECKING:
+    from vaultairefs.buffer.passed import PassedFile
 
 WHOLE_END: Final = 1 << 63
 """An offset past every possible byte (off_t is 63 bits)."""
@@ -53,6 +56,9 @@ class Body:
     * ``puts`` counts those in this life.
     * ``frail``: a power cut may have left holes in it, a put of it that was begun before may have arrived whole, and
       nothing has touched it since.
+    * ``passed``: the kernel has the file and programs use it without us, or did and may still write it; such a body is
+      neither evicted nor, as long as a program has it open or mapped, replaced by another file.  ``was_passed``: it was
+      in this life of the daemon, and a mapping of it may be left.
     * ``changes`` grows with each write, fetch or truncation; compare it only within one life.
     """
 
@@ -75,12 +81,14 @@ class Body:
         "ino",
         "last_used",
         "name_durable",
+        "passed",
         "phase",
         "present",
         "puts",
         "size",
         "unflushed",
         "unmeasured",
+        "was_passed",
         "writers",
     )
 
@@ -112,6 +120,8 @@ class Body:
         self.unmeasured = 0
         self.failed = self.frail = False
         self.name_durable = False
+        self.passed: PassedFile | None = None
+        self.was_passed = False
 
     @property
     def partial(self) -> bool:
@@ -121,7 +131,12 @@ class Body:
     @property
     def is_written_on(self) -> bool:
         """A program may write on, and all that it goes on from is here: it must not lose its name to others."""
-        return self.complete and self.writers > 0
+        return self.complete and (self.writers > 0 or self.is_moving)
+
+    @property
+    def is_moving(self) -> bool:
+        """Programs may write its file without us: its length and times are looked up whenever they matter."""
+        return self.passed is not None and self.phase is Phase.OPEN
 
     def has(self, offset: int, length: int) -> bool:
         """Whether the bytes of the range (cut at the size) can be read locally."""

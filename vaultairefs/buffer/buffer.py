@@ -9,6 +9,7 @@ from typing import Final
 from vaultairefs.buffer.bodies import Bodies, Dead
 from vaultairefs.buffer.body import Body, BodyFile, Phase
 from vaultairefs.buffer.files import BodyFiles
+from vaultairefs.buffer.passed import PassedBodies
 from vaultairefs.disk.copying import read_all
 from vaultairefs.disk.durable import write_all
 from vaultairefs.disk.os_errors import translate, translated
@@ -44,6 +45,7 @@ class Buffer(Bodies):
     ) -> None:
         super().__init__()
         self.files = BodyFiles(directory, open_files)
+        self.passed = PassedBodies(self)
         self.buffer_size = buffer_size
         self._on_failure = on_failure
         self._free_bytes = 0
@@ -196,20 +198,28 @@ class Buffer(Bodies):
 
     def set_times(self, ino: Ino, mtime_ns: int) -> None:
         """Give the body file this mtime (after AttributesSet on an OPEN body, and after a fetch)."""
-        body = self._bodies.get(ino)
-        file = None if body is None or body.phase is Phase.ABSENT else self.files.open(body, make=False)
-        if file is not None:
+        descriptor = self._any_descriptor(ino)
+        if descriptor is not None:
             with translated("utimensat"):
-                os.utime(file.fd, ns=(mtime_ns, mtime_ns))
+                os.utime(descriptor, ns=(mtime_ns, mtime_ns))
 
     def stat(self, ino: Ino) -> os.stat_result | None:
         """fstat of the body file; None while it has none."""
-        body = self._bodies.get(ino)
-        file = None if body is None or body.phase is Phase.ABSENT else self.files.open(body, make=False)
-        if file is None:
+        descriptor = self._any_descriptor(ino)
+        if descriptor is None:
             return None
         with translated("stat"):
-            return os.fstat(file.fd)
+            return os.fstat(descriptor)
+
+    def _any_descriptor(self, ino: Ino) -> int | None:
+        """The body file, open for who knows what; None while it has none."""
+        body = self._bodies.get(ino)
+        if body is None or body.phase is Phase.ABSENT:
+            return None
+        if body.passed is not None:
+            return body.passed.fd
+        file = self.files.open(body, make=False)
+        return None if file is None else file.fd
 
     @property
     def eviction_bytes(self) -> int:
@@ -229,14 +239,18 @@ class Buffer(Bodies):
 
     # For the ledger
 
-    def measure(self, body: Body) -> None:
-        """Ask the filesystem how much disk the body takes."""
+    def measure(self, body: Body, allocated: int | None = None) -> None:
+        """Take note of how many bytes of disk the body takes: ``allocated``, or what the filesystem says."""
         body.unmeasured = 0
-        if body.file is not None:
+        if allocated is None:
+            if body.file is None:
+                return
             with translated("stat"):
                 allocated = os.fstat(body.file.fd).st_blocks * 512
-            self._used += allocated - body.allocated
-            body.allocated = allocated
+        else:
+            self._until_recheck -= max(allocated - body.allocated, 0)  # written, and not by us
+        self._used += allocated - body.allocated
+        body.allocated = allocated
 
     def closed(self, body: Body) -> None:
         """See ``Bodies.closed``."""
@@ -261,6 +275,9 @@ class Buffer(Bodies):
         self._tick += 1
         body.last_used = self._tick
         return body
+
+    def _let_go_of(self, body: Body) -> None:
+        self.passed.end(body)
 
     def _retire_file(self, body: Body, file: BodyFile) -> None:
         self.files.retire(body, file)

@@ -39,7 +39,7 @@ class BodyFiles:
         path = self.path(body.ino, body.body_id)
         with translated("open"):
             if make:
-                self._make_parent(body.body_id)
+                self.make_parent(body.body_id)
                 fd = os.open(path, _FLAGS | os.O_CREAT, 0o600)
             else:
                 try:
@@ -52,7 +52,8 @@ class BodyFiles:
         self._opened.add(body)
         return body.file
 
-    def _make_parent(self, body_id: Sequence) -> None:
+    def make_parent(self, body_id: Sequence) -> None:
+        """Make the directory in which the file of this body lies, unless it is there."""
         number = body_id & 255
         if number not in self._made:
             (self.directory / f"{number:02x}").mkdir(mode=0o700, exist_ok=True)
@@ -66,6 +67,17 @@ class BodyFiles:
             if body.file is not None:
                 os.close(body.file.fd)
                 body.file = None
+
+    def close_idle(self, body: Body) -> bool:
+        """Close the body's file; False where somebody has it pinned, and it stays open."""
+        if body.file is None:
+            return True
+        if body.file.pins:
+            return False
+        self._opened.discard(body)
+        os.close(body.file.fd)
+        body.file = None
+        return True
 
     def retire(self, body: Body, file: BodyFile) -> None:
         """The file belongs to no body any more: close it as soon as nobody has it pinned."""

@@ -76,11 +76,15 @@ def _evicted(bodies: "Bodies", sequence: Sequence, change: changes.BodyEvicted) 
 
 def _truncated(bodies: "Bodies", sequence: Sequence, change: changes.Truncated) -> None:
     body = bodies.find(change.ino)
-    if change.size == 0 or body is None:
+    if (change.size == 0 and not change.in_place) or body is None:
         was_open = body is not None and body.phase is Phase.OPEN
         body = bodies.begin(change.ino, sequence)
         body.complete = True
         body.phase = Phase.OPEN if was_open else Phase.CLOSED
+    elif change.size == 0:
+        detach(body)  # as a new body would begin
+        body.dirty.clear()
+        body.puts = 0
     elif change.size < body.size:
         for extents in (body.present, body.dirty):
             extents.remove(change.size, WHOLE_END)
@@ -237,7 +241,8 @@ def _check_evicted(bodies: "Bodies", change: changes.BodyEvicted) -> None:
 
 def can_leave(body: Body) -> bool:
     """Whether nothing would be lost by evicting the body."""
-    return body.phase is not Phase.OPEN and not body.unflushed and not body.writers and body.base_version != ABSENT
+    is_used = body.phase is Phase.OPEN or body.writers > 0 or body.passed is not None
+    return not is_used and not body.unflushed and body.base_version != ABSENT
 
 
 _CHECKS: Final[dict[type, Callable[["Bodies", Any], None]]] = {

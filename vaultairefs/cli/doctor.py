@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from vaultairefs.engine.interface import Capabilities
 
 _KERNEL_MIN: Final = (5, 4)
+_PASSTHROUGH_KERNEL_MIN: Final = (6, 9)
 _PROBE_SECONDS_MAX: Final = 60.0
 _TRIED_OUT: Final = ("s3:",)
 """Stores of which only trying tells what they do."""
@@ -63,6 +64,7 @@ def _findings() -> Iterator[Finding]:
     yield _device()
     yield _pyfuse3()
     yield from _privilege()
+    yield _passthrough()
     for helper, loss in _HELPERS:
         yield Finding("ok", f"{helper} is there") if Path(helper).exists() else Finding("warn", f"no {helper}: {loss}")
     yield _state_home()
@@ -70,10 +72,13 @@ def _findings() -> Iterator[Finding]:
 
 def _kernel() -> Finding:
     release = platform.release()
-    numbers = tuple(int(part) for part in release.split("-")[0].split(".")[:2] if part.isdigit())
-    if numbers < _KERNEL_MIN:
+    if _release() < _KERNEL_MIN:
         return Finding("fail", f"Linux {release} is older than {'.'.join(map(str, _KERNEL_MIN))}")
     return Finding("ok", f"Linux {release}")
+
+
+def _release() -> tuple[int, ...]:
+    return tuple(int(part) for part in platform.release().split("-")[0].split(".")[:2] if part.isdigit())
 
 
 def _device() -> Finding:
@@ -104,6 +109,20 @@ def _privilege() -> Iterator[Finding]:
     words = configuration.read_text(errors="replace").split() if configuration.exists() else []
     if "user_allow_other" not in words:
         yield Finding("warn", "no user_allow_other in /etc/fuse.conf: the option allow_other is for root only")
+
+
+def _passthrough() -> Finding:
+    from vaultairefs.fuse.passthrough import why_unsuited
+
+    numbers, reason = _release(), ""
+    if numbers < _PASSTHROUGH_KERNEL_MIN:
+        reason = f"Linux is older than {'.'.join(map(str, _PASSTHROUGH_KERNEL_MIN))}"
+    elif os.geteuid() != 0:
+        reason = "it needs CAP_SYS_ADMIN"
+    reason = reason or why_unsuited()
+    if reason:
+        return Finding("warn", f"reads and writes go through the daemon, passthrough is not possible: {reason}")
+    return Finding("ok", "passthrough: the kernel can read and write bodies itself; status says whether a mount does")
 
 
 def _state_home() -> Finding:

@@ -73,7 +73,7 @@ class MountSettings(BaseSettings):
     flush_delay: Duration = 1.0
     ttl: Duration = 10.0
     events: Literal["on", "io"] = "on"
-    passthrough: Literal["off", "auto"] = "auto"
+    passthrough: Literal["off", "auto"] = "off"
     uid: NumericId | None = None
     gid: NumericId | None = None
     umask: Annotated[int, BeforeValidator(_parse_octal)] | None = None

@@ -216,11 +216,14 @@ class Desk:
             return None
 
 
-async def secure(desk: Desk) -> None:
+async def secure(desk: Desk, ino: Ino | None = None) -> None:
     """Let a power cut take nothing back any more of what programs did, nor that this step was begun.
 
     Between ``begin`` and the verb: the engine is told of nothing that the journal may still forget, so that what is
     found there afterwards can be told from somebody else's work, and nothing is there that never happened.
-    ``OutOfSpace``, ``DeviceFailed``: not safe, so do not go on.
+    ``ino`` is a file of which a copy is sent, so that programs may have made newer bytes safe before the step began:
+    they are on this side of it, too.  ``OutOfSpace``, ``DeviceFailed``: not safe, so do not go on.
     """
+    if ino is not None:
+        await desk.ledger.sync_body(ino)
     await desk.ledger.sync()

@@ -18,6 +18,7 @@ from vaultairefs.flush.tally import FlushStatus, Progress
 from vaultairefs.flush.telling import log
 from vaultairefs.flush.urgency import Urgency
 from vaultairefs.ledger import Ledger
+from vaultairefs.ledger.observing import observe
 from vaultairefs.model.errors import Withheld
 from vaultairefs.model.values import ROOT, Ino
 
@@ -74,7 +75,14 @@ class Flusher:
             clock=clock,
             clock_ns=clock_ns,
         )
-        self._urgency = Urgency(ledger.backlog, clock, flush_delay, self._desk.flushed_at, self._desk.awaited)
+        self._urgency = Urgency(
+            ledger.backlog,
+            clock,
+            flush_delay,
+            self._desk.flushed_at,
+            self._desk.awaited,
+            lambda ino: observe(ledger, ino),
+        )
         self._passes = Passes(self._desk, self._urgency)
         self._flush_workers = flush_workers
         self._rest_seconds = min(max(flush_delay / 4, _REST_SECONDS_MIN), _REST_SECONDS_MAX)
@@ -107,6 +115,8 @@ class Flusher:
         ``DeviceFailed``/``ReadOnly`` where the ledger refuses every change: the next life goes on.
         """
         self._desk.failures.hurry()
+        for ino in list(self._ledger.buffer.passed.bodies):
+            observe(self._ledger, ino)
         with trio.CancelScope(deadline=math.inf if deadline is None else deadline), self._urgency.everything():
             await self._until(lambda: self._is_idle() or self._is_stuck())
             await self._ledger.sync()
@@ -120,6 +130,7 @@ class Flusher:
         inode = self._ledger.namespace.find(ino)
         if inode is None:
             return
+        observe(self._ledger, ino)
         self._desk.failures.hurry()
         generation, started = inode.content_generation, self._desk.clock()
         failed_before = self._desk.failures.recorded

@@ -6,8 +6,10 @@ what changed while they were on their way stays owed.
 
 from collections.abc import Sequence
 
+from vaultairefs.disk.copying import read_all
 from vaultairefs.flush.conflicts import Conflicts
 from vaultairefs.flush.desk import Desk, Sent, secure
+from vaultairefs.flush.freezing import frozen
 from vaultairefs.flush.marks import mark_for, note_sent
 from vaultairefs.flush.rearranging import mtime_token, same_attributes
 from vaultairefs.flush.steps import Put, SetAttributes
@@ -39,7 +41,9 @@ class Sender:
                     await self._complete(inode, missing)
                     return False
         with self._desk.working_on([step.key], [step.ino]):
-            if inode.kind is Kind.FILE and inode.size > self._desk.engine.capabilities.inline_bytes_max:
+            if self._is_moving(inode):
+                snapshot, version = await self._put_frozen(step, inode)
+            elif inode.kind is Kind.FILE and inode.size > self._desk.engine.capabilities.inline_bytes_max:
                 snapshot, version = await self._uploader.upload(step, inode)
             else:
                 snapshot, version = await self._put_small(step, inode)
@@ -80,6 +84,10 @@ class Sender:
         body = self._desk.ledger.buffer.find(inode.ino)
         return body is not None and body.complete
 
+    def _is_moving(self, inode: Inode) -> bool:
+        body = self._desk.ledger.buffer.find(inode.ino)
+        return body is not None and body.is_moving
+
     async def _complete(self, inode: Inode, missing: Sequence[Extent] | None) -> None:
         """Fetch what is missing, None is all; a file of which nothing is here nor there any more vanishes for programs,
         too."""
@@ -108,6 +116,18 @@ class Sender:
                 "write the file anew, or remove it"
             )
 
+    async def _put_frozen(self, step: Put, inode: Inode) -> tuple[Sent | None, Version]:
+        """Likewise of a file that programs may be writing without us: a copy of one moment."""
+        desk = self._desk
+        async with frozen(desk, inode) as copy:
+            if copy.size > desk.engine.capabilities.inline_bytes_max:
+                return await self._uploader.upload_copy(step, inode, *copy)
+            async with desk.budget.taken(copy.size):
+                if step.key not in inode.refs:
+                    return None, ABSENT
+                content = read_all(copy.descriptor, 0, copy.size)
+                return await self._put_bytes(step, inode, content, copy.generation, of_copy=True)
+
     async def _put_small(self, step: Put, inode: Inode) -> tuple[Sent | None, Version]:
         """One request with all bytes, which are read in the same moment as everything else."""
         desk = self._desk
@@ -118,16 +138,22 @@ class Sender:
                 return None, ABSENT  # evicted while it waited
             size = inode.size if inode.kind is Kind.FILE else 0
             content = desk.ledger.buffer.read(step.ino, 0, size) if size else b""
-            path, expected = desk.path(step.key), desk.expected(step.key, step.expected)
-            mark = mark_for(desk, step.ino)
-            snapshot = Sent(desk.new_token(step.ino), inode.content_generation, inode.attributes(), size, mark=mark)
-            desk.sent[step.key] = snapshot
-            desk.begin("put", step.ino, step.key, token=snapshot.token)
-            await secure(desk)
-            version = await desk.engine.put(
-                path, content, snapshot.attributes, expected=expected, token=snapshot.token, link_id=snapshot.mark
-            )
-            return snapshot, version
+            return await self._put_bytes(step, inode, content, inode.content_generation)
+
+    async def _put_bytes(
+        self, step: Put, inode: Inode, content: bytes, generation: int, *, of_copy: bool = False
+    ) -> tuple[Sent, Version]:
+        desk = self._desk
+        path, expected = desk.path(step.key), desk.expected(step.key, step.expected)
+        mark = mark_for(desk, step.ino)
+        snapshot = Sent(desk.new_token(step.ino), generation, inode.attributes(), len(content), mark=mark)
+        desk.sent[step.key] = snapshot
+        desk.begin("put", step.ino, step.key, token=snapshot.token)
+        await secure(desk, step.ino if of_copy else None)
+        version = await desk.engine.put(
+            path, content, snapshot.attributes, expected=expected, token=snapshot.token, link_id=snapshot.mark
+        )
+        return snapshot, version
 
     def _record(self, step: Put, inode: Inode, snapshot: Sent, version: Version) -> None:
         desk, ino, key = self._desk, step.ino, step.key

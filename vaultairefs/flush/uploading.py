@@ -49,6 +49,15 @@ class Uploader:
         except Unwanted:
             return None, ABSENT
 
+    async def upload_copy(
+        self, step: Put, inode: Inode, descriptor: int, size: int, generation: int
+    ) -> tuple[Sent | None, Version]:
+        """Likewise from a copy that nobody changes, which holds the file as of ``generation`` whole."""
+        try:
+            return await self._send(step, inode, descriptor, None, size, generation, takes=False)
+        except Unwanted:
+            return None, ABSENT
+
     def missing(self, step: Put, inode: Inode) -> list[Extent] | None:
         """What must be fetched of a partial body before ``upload``; None where that is all of it."""
         body, origin = self._desk.ledger.buffer.find(step.ino), self._origin(step)
@@ -133,7 +142,7 @@ class Uploader:
         carried = Sent(desk.new_token(step.ino), of, inode.attributes(), size, mark=mark)
         desk.sent[step.key] = carried
         desk.begin("put", step.ino, step.key, token=carried.token)
-        await secure(desk)
+        await secure(desk, None if generation is None else step.ino)
         upload = await desk.engine.begin_upload(path, size, carried.attributes, token=carried.token, link_id=mark)
         desk.begin("put", step.ino, step.key, token=carried.token, upload_id=upload.upload_id)
         try:

@@ -13,7 +13,10 @@ WRITTEN_SECONDS_MAX: Final = 30.0
 
 
 class Urgency:
-    """``flush_delay`` is in seconds: what changes again within it goes once, or never if it goes away."""
+    """``flush_delay`` is in seconds: what changes again within it goes once, or never if it goes away.
+
+    ``look`` is asked to notice what programs did to an inode without us, before it is taken to be quiet.
+    """
 
     def __init__(
         self,
@@ -22,6 +25,7 @@ class Urgency:
         flush_delay: float,
         flushed_at: dict[Ino, float],
         awaited: Counter[Ino],
+        look: Callable[[Ino], None] = lambda ino: None,
     ) -> None:
         self._backlog = backlog
         self._clock = clock
@@ -29,6 +33,7 @@ class Urgency:
         self._flushed_at = flushed_at
         self._all = 0
         self._inos = awaited
+        self._look = look
 
     @property
     def insists(self) -> bool:
@@ -76,6 +81,7 @@ class Urgency:
 
     def is_inode_ready(self, ino: Ino) -> bool:
         """Whether the inode's bytes and attributes have been left alone for long enough, or are dirty for too long."""
+        self._look(ino)
         owed = self._backlog.owed_inos.get(ino)
         return owed is None or self._is_ready(ino, owed, self._clock())
 

@@ -27,12 +27,17 @@ _UNKNOWN_ENTRIES: Final = 1 << 32
 """What statfs shows where a store knows no limit: big enough for every check, small enough for every program."""
 
 
-def entry_attributes(inode: Inode, blocks: int, ttl_seconds: float) -> pyfuse3.EntryAttributes:
-    """stat(2) of an inode; ``blocks`` in units of 512 bytes; the kernel may believe it for ``ttl_seconds``."""
+def entry_attributes(
+    inode: Inode, blocks: int, ttl_seconds: float, *, are_moving: bool = False
+) -> pyfuse3.EntryAttributes:
+    """stat(2) of an inode; ``blocks`` in units of 512 bytes; the kernel may believe it for ``ttl_seconds``.
+
+    ``are_moving``: only its name, for the attributes are true at this moment only.
+    """
     entry = pyfuse3.EntryAttributes()
     entry.st_ino = inode.ino
     entry.entry_timeout = ttl_seconds
-    entry.attr_timeout = ttl_seconds
+    entry.attr_timeout = 0.0 if are_moving else ttl_seconds
     entry.st_mode = inode.st_mode
     entry.st_nlink = inode.nlink
     entry.st_uid = inode.uid

@@ -26,7 +26,13 @@ class FileHandlers(HandlerBase):
     async def open(self, inode: InodeT, flags: FlagT, ctx: RequestContext) -> FileInfo:
         handle = await self._volume.files.open(Ino(inode), flags)
         self._open_files.add(handle)
-        return FileInfo(fh=pyfuse3.FileHandleT(handle), keep_cache=True)
+        way = self._volume.files.way_of(handle)
+        if way is None:
+            return FileInfo(fh=pyfuse3.FileHandleT(handle), keep_cache=True)
+        self.teller.tell_now(Ino(inode))
+        if way.backing and self.passthrough is not None:
+            self.passthrough.answer_open(handle, way.backing, direct=way.direct)
+        return FileInfo(fh=pyfuse3.FileHandleT(handle), direct_io=way.direct)
 
     @for_caller
     async def create(
@@ -34,7 +40,11 @@ class FileHandlers(HandlerBase):
     ) -> tuple[FileInfo, EntryAttributes]:
         inode, handle = await self._volume.files.create(Ino(parent_inode), name, mode & 0o7777, flags)
         self._open_files.add(handle)
-        return FileInfo(fh=pyfuse3.FileHandleT(handle), keep_cache=True), self._entry(inode)
+        entry = self._entry(inode)
+        way = self._volume.files.way_of(handle)
+        if way is not None and self.passthrough is not None:
+            self.passthrough.answer_create(handle, way.backing, entry, direct=way.direct)
+        return FileInfo(fh=pyfuse3.FileHandleT(handle), keep_cache=True), entry
 
     @for_handle
     async def read(self, fh: FileHandleT, off: int, size: int) -> bytes:

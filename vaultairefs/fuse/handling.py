@@ -16,6 +16,7 @@ import structlog
 
 from vaultairefs.fuse import encoding, errno_map
 from vaultairefs.fuse.callers import Callers
+from vaultairefs.fuse.passthrough import Passthrough
 from vaultairefs.fuse.telling import Teller
 from vaultairefs.model import context
 from vaultairefs.model.context import NOBODY
@@ -38,10 +39,17 @@ class HandlerBase(pyfuse3.Operations):
         self._ttl_seconds = ttl_seconds
         self._callers = Callers(tenant)
         self._open_files: set[int] = set()
+        self.passthrough: Passthrough | None = None
         self.under_way = 0
         self.teller = Teller(volume.inodes.knows, lambda: self.under_way == 0)
 
     def _entry(self, inode: Inode) -> pyfuse3.EntryAttributes:
+        passing = self._volume.passing
+        if inode.ino in passing.bodies and passing.is_moving(inode.ino):
+            passing.look(inode.ino)
+            return encoding.entry_attributes(
+                inode, self._volume.inodes.blocks(inode), self._ttl_seconds, are_moving=True
+            )
         return encoding.entry_attributes(inode, self._volume.inodes.blocks(inode), self._ttl_seconds)
 
 

@@ -19,10 +19,10 @@ import structlog
 import trio
 
 from vaultairefs.disk.mount_table import topmost
-from vaultairefs.fuse import greeting, mounting, waiting
+from vaultairefs.fuse import greeting, mounting, passthrough, waiting
 from vaultairefs.fuse.adapter import Adapter
 from vaultairefs.fuse.mounting import MountOptions
-from vaultairefs.model.errors import BadInput, VaultaireError
+from vaultairefs.model.errors import BadInput, NotSupported, VaultaireError
 from vaultairefs.volume import Volume
 
 TASKS_MAX: Final = 128
@@ -43,17 +43,38 @@ async def serve(
     descriptor = _connect(adapter, path, options)
     device = _device(path)
     volume.ledger.witnesses.append(adapter.teller)
+    hooks = contextlib.ExitStack()
+    wanted = _WANTED | greeting.PASSTHROUGH if volume.passing.is_wanted else _WANTED
     try:
-        with waiting.installed(descriptor, _WANTED):
+        with waiting.installed(descriptor, wanted, lambda granted: _pass(adapter, volume, hooks, descriptor, granted)):
             await _answer(adapter, path, descriptor, on_ready)
     finally:
         volume.ledger.witnesses.remove(adapter.teller)
+        volume.passing.stop()
+        hooks.close()
         # The connection goes first: an unmount that asks a server which no longer answers would never return.
         pyfuse3.close(unmount=False)
         if device is not None and _device(path) == device:
             _detach(path)
         with trio.CancelScope(shield=True):
             await adapter.release_all()
+
+
+def _pass(adapter: Adapter, volume: Volume, hooks: contextlib.ExitStack, descriptor: int, granted: int) -> None:
+    """The kernel has greeted us: let files be passed to it if that is wanted, and possible beyond any doubt."""
+    if not volume.passing.is_wanted:
+        return
+    reason = passthrough.why_impossible(descriptor, granted, volume.ledger.buffer.files.directory)
+    if not reason:
+        try:
+            adapter.passthrough = passthrough.Passthrough(descriptor)
+            hooks.enter_context(adapter.passthrough.installed())
+            volume.passing.start(adapter.passthrough)
+            return
+        except NotSupported as error:
+            adapter.passthrough, reason = None, str(error.args[0])
+    volume.passing.stay_off(reason)
+    _log.info("files are not passed to the kernel", reason=reason)
 
 
 async def _answer(adapter: Adapter, path: str, descriptor: int, on_ready: Callable[[], None]) -> None:

@@ -59,6 +59,7 @@ class Teller:
         self._with_free_names: set[Ino] = set()
         self._notices: dict[Ino | tuple[Ino, bytes], None] = {}
         self._woken = trio.Event()
+        self._descriptor: int | None = None
 
     def entry_changed(self, container: Ino, name: bytes, *, was_free: bool) -> None:
         """See ``Witness``."""
@@ -69,6 +70,12 @@ class Teller:
         """See ``Witness``."""
         if ino == ROOT or self._knows(ino):
             self._note(ino)
+
+    def tell_now(self, ino: Ino) -> None:
+        """The kernel must not believe the inode's attributes any more.  Only in a call that holds the inode: then the
+        kernel never waits for anything here."""
+        if self._descriptor is not None:
+            _write_notice(self._descriptor, attributes_notice(ino))
 
     def told_free(self, container: Ino) -> None:
         """The kernel was told that some name in the container is free."""
@@ -86,6 +93,13 @@ class Teller:
 
     async def run(self, descriptor: int) -> None:
         """Write notices to the connection until cancelled."""
+        self._descriptor = descriptor
+        try:
+            await self._tell(descriptor)
+        finally:
+            self._descriptor = None
+
+    async def _tell(self, descriptor: int) -> None:
         while True:
             await self._woken.wait()
             if not self._is_idle():
@@ -112,9 +126,13 @@ def _encoded(notice: Ino | tuple[Ino, bytes]) -> bytes:
 def _write(descriptor: int, notices: list[bytes]) -> None:
     try:
         for notice in notices:
-            try:
-                os.write(descriptor, notice)
-            except OSError:
-                continue  # the kernel does not hold it (any more), or the connection is gone: nobody to be told
+            _write_notice(descriptor, notice)
     finally:
         os.close(descriptor)
+
+
+def _write_notice(descriptor: int, notice: bytes) -> None:
+    try:
+        os.write(descriptor, notice)
+    except OSError:
+        pass  # the kernel does not hold it (any more), or the connection is gone: nobody to be told

@@ -236,10 +236,14 @@ class Ledger(Durability):
 
 
 def _prepare_truncated(ledger: Ledger, change: Truncated) -> Truncated:
-    """Bytes that stay are those of the stored version: pin it first."""
+    """Bytes that stay are those of the stored version: pin it first.  What programs have mapped stays the same file."""
     if change.size:
         ledger.begin_body(change.ino)
-    return change
+        return change
+    body = ledger.buffer.find(change.ino)
+    if body is None or not body.was_passed or ledger.buffer.passed.may_be_replaced(body):
+        return change
+    return msgspec.structs.replace(change, in_place=True)
 
 
 def _prepare_flushed(ledger: Ledger, change: ArtifactFlushed) -> ArtifactFlushed:

@@ -18,7 +18,7 @@ from vaultairefs.buffer.bodies import Dead
 from vaultairefs.disk.state_directory import StateDirectory
 from vaultairefs.events import EventLog
 from vaultairefs.journal import Journal, JournalEntry
-from vaultairefs.ledger import checkpoint, salvage
+from vaultairefs.ledger import checkpoint, outliving, salvage
 from vaultairefs.ledger.completion import complete_events
 from vaultairefs.ledger.report import RecoveryReport
 from vaultairefs.ledger.rooms import Rooms
@@ -266,6 +266,9 @@ class Recovery:
         """Bodies that were open for writing are what their files say, and count as changed."""
         for body in self.rooms.buffer.all():
             if body.phase is not Phase.OPEN:
+                continue
+            if not self.report.power_was_cut and outliving.is_still_written(self.rooms, body):
+                self.report.bodies_still_written += 1
                 continue
             inode = self.rooms.namespace.get(body.ino)
             status = self.rooms.buffer.stat(body.ino)

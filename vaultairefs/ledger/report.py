@@ -8,6 +8,7 @@ class RecoveryReport(msgspec.Struct):
 
     ``changes_dropped``: provisional changes behind the end of the replay after a power cut, or changes that could not
     be posted (they are kept in quarantine).  ``bodies_reopened``: were open for writing and count as changed.
+    ``bodies_still_written``: by programs that the kernel gave the files to (passthrough).
     ``bodies_discarded``: clean ones after a power cut.  ``bodies_reverted``: fell back to what was known to be on the
     disk, and to the engine's version for the rest.  ``damage``: sentences.
     """
@@ -15,6 +16,7 @@ class RecoveryReport(msgspec.Struct):
     changes_replayed: int = 0
     changes_dropped: int = 0
     bodies_reopened: int = 0
+    bodies_still_written: int = 0
     bodies_discarded: int = 0
     bodies_reverted: int = 0
     orphans_removed: int = 0

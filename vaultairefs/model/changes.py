@@ -192,11 +192,15 @@ class BodyEvicted(msgspec.Struct, frozen=True, array_like=True, tag=14):
 
 
 class Truncated(msgspec.Struct, frozen=True, array_like=True, tag=15):
-    """The size was set; bytes past the old end read as zeros."""
+    """The size was set; bytes past the old end read as zeros.
+
+    Nothing that is left (size 0) is a new body with a new file, but ``in_place`` where programs have the file itself.
+    """
 
     ino: Ino
     size: int
     time_ns: int
+    in_place: bool = False
 
 
 class BodySynced(msgspec.Struct, frozen=True, array_like=True, tag=22):

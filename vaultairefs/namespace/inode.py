@@ -8,7 +8,8 @@ from vaultairefs.model.values import ROOT, Attributes, EntryKey, Ino, Kind, form
 
 
 class Inode(msgspec.Struct, array_like=True, gc=False, eq=False):
-    """Attributes and names of one entry; changed only by the namespace and ``Ledger.note_write``.
+    """Attributes and names of one entry; changed only by the namespace, ``Ledger.note_write`` and
+    ``ledger/observing.py``.
 
     A struct, so that a checkpoint encodes a million of them without stopping the mount for long; outside the
     cyclic collector, because nothing in it points back to it.

@@ -16,6 +16,7 @@ from typing import Final
 import trio
 
 from vaultairefs.buffer import Phase
+from vaultairefs.ledger.observing import observe
 from vaultairefs.model.changes import AttributesSet, BodyEvicted, BodyOpened, ExtentsWritten, Truncated, XattrSet
 from vaultairefs.model.context import OperationContext
 from vaultairefs.model.errors import OutOfSpace, Stale, TimedOut, TooLarge
@@ -52,9 +53,11 @@ class Content:
         ``Stale`` when the engine's version is gone, ``Unavailable``, ``DeviceFailed``.
         """
         core = self._core
+        body = core.buffer.find(inode.ino)
+        if body is not None and body.passed is not None:
+            observe(core.ledger, inode.ino)
         if offset >= inode.size:
             return b"", True
-        body = core.buffer.find(inode.ino)
         local = body is not None and body.has(offset, length)
         if body is None or not body.complete:
             core.fetcher.follow(inode.ino, offset, length)
@@ -89,6 +92,8 @@ class Content:
             return
         if body.phase is not Phase.OPEN:
             core.ledger.commit(BodyOpened(ino))
+        elif body.passed is not None:
+            observe(core.ledger, ino)
         core.buffer.write(ino, offset, data)
         core.ledger.note_write(ino, offset, length, now_ns)
 
@@ -97,6 +102,7 @@ class Content:
         core, ino = self._core, inode.ino
         if size > FILE_BYTES_MAX:
             raise TooLarge
+        observe(core.ledger, ino)
         if size == inode.size and not always:
             return
         await self._until_free(ino, min(size, inode.size), FILE_BYTES_MAX)
@@ -111,6 +117,7 @@ class Content:
         core, level = self._core, self.level_of(inode)
         if level is SyncLevel.BUFFERED:
             return level.value
+        observe(core.ledger, inode.ino)
         body = core.buffer.find(inode.ino)
         if body is not None and body.phase is not Phase.ABSENT:
             await core.ledger.sync_body(inode.ino)

@@ -27,6 +27,8 @@ from vaultairefs.volume.births import attributes_for
 from vaultairefs.volume.content import Content
 from vaultairefs.volume.core import Core
 from vaultairefs.volume.door import IoSummary, Passage
+from vaultairefs.volume.passing import Passing, Way
+from vaultairefs.volume.requests import SyncLevel
 
 WRITTEN: Final = "written"
 """The durability of a write that has returned: it survives our own crash (P1)."""
@@ -38,7 +40,7 @@ _WRITABLE: Final = (os.O_WRONLY, os.O_RDWR)
 class OpenFile:
     """One open file description (open(2)): what may be done with it, who opened it, what it did."""
 
-    __slots__ = ("caller", "inode", "io", "readable", "sync_each", "writable")
+    __slots__ = ("caller", "inode", "io", "readable", "sync_each", "way", "writable")
 
     def __init__(self, inode: Inode, flags: int, caller: OperationContext) -> None:
         access = flags & os.O_ACCMODE
@@ -48,14 +50,16 @@ class OpenFile:
         self.writable = access in _WRITABLE
         self.sync_each = bool(flags & (os.O_SYNC | os.O_DSYNC))
         self.io = IoSummary()
+        self.way: Way | None = None
 
 
 class Files:
     """See the module's text."""
 
-    def __init__(self, core: Core, content: Content) -> None:
+    def __init__(self, core: Core, content: Content, passing: Passing) -> None:
         self._core = core
         self._content = content
+        self._passing = passing
         self._open: dict[int, OpenFile] = {}
         self._handles = itertools.count(1)
 
@@ -74,13 +78,14 @@ class Files:
             if opened.writable or flags & os.O_TRUNC:
                 self._core.check_writable()
             handle = self._keep(opened)
-            if flags & os.O_TRUNC:
-                try:
+            try:
+                if flags & os.O_TRUNC:
                     await self._content.resize(inode, 0, always=True)
-                except BaseException:
-                    self._close(handle)
-                    raise
-                self._content.drop_privileges(inode, opened.caller)
+                    self._content.drop_privileges(inode, opened.caller)
+                opened.way = self._pass(opened, flags)
+            except BaseException:
+                self._close(handle)
+                raise
             return handle
 
     async def create(self, parent: Ino, name: bytes, mode: int, flags: int) -> tuple[Inode, int]:
@@ -103,7 +108,14 @@ class Files:
             core.ledger.commit(FileCreated(ino, parent, name, attributes, writable))
             passage.inode = inode = core.namespace.get(ino)
             core.lives.remember(ino)
-            return inode, self._keep(OpenFile(inode, flags, caller))
+            opened = OpenFile(inode, flags, caller)
+            handle = self._keep(opened)
+            opened.way = self._pass(opened, flags)
+            return inode, handle
+
+    def way_of(self, handle: int) -> Way | None:
+        """How the kernel is to be answered for a handle that was just made; None for the ordinary path."""
+        return self._open[handle].way
 
     async def read(self, handle: int, offset: int, length: int) -> bytes:
         """Up to ``length`` bytes, fewer only at the end.
@@ -184,13 +196,23 @@ class Files:
         self._open[handle] = opened
         return handle
 
+    def _pass(self, opened: OpenFile, flags: int) -> Way | None:
+        if not self._passing.may_pass:
+            return None
+        stored = self._content.level_of(opened.inode) is SyncLevel.STORED
+        return self._passing.begin(opened, flags, stored=stored)
+
     def _close(self, handle: int) -> None:
         """Forget the handle; the last writer's close writes the body's size down."""
         core, opened = self._core, self._open.pop(handle)
         ino = opened.inode.ino
         body = core.buffer.let_go(ino, writing=opened.writable)
         try:
-            if not body.writers and body.phase is Phase.OPEN:
+            if opened.way is not None and opened.way.backing:
+                self._passing.end(ino)
+            if body.passed is not None:
+                self._passing.settle(body)
+            elif not body.writers and body.phase is Phase.OPEN:
                 core.ledger.commit(core.ledger.body_closed(ino))
         finally:
             if not body.handles:

@@ -22,6 +22,7 @@ from vaultairefs.volume.files import Files
 from vaultairefs.volume.forgetting import Forgetting
 from vaultairefs.volume.inodes import Inodes
 from vaultairefs.volume.listings import Listings
+from vaultairefs.volume.passing import Passing
 from vaultairefs.volume.requests import SyncLevel
 from vaultairefs.volume.tree import Tree
 from vaultairefs.volume.xattrs import Xattrs
@@ -36,7 +37,8 @@ class Volume:
 
     The caller of every method is ``model.context.current()``.  ``outcome_name`` gives the word for the event log's
     ``outcome`` (an errno name) of an exception; ``record_io`` writes an event for each read and write too;
-    ``entries_max``: see ``forgetting``, whose ``run`` the app starts.
+    ``why_not_pass`` says why no file may be passed to the kernel, empty where that is wanted; ``entries_max``: see
+    ``forgetting``.  The app starts the ``run`` of ``forgetting`` and ``passing``.
     """
 
     def __init__(
@@ -52,6 +54,7 @@ class Volume:
         sync_level: SyncLevel = SyncLevel.JOURNALED,
         outcome_name: Callable[[BaseException], str] = _class_name,
         record_io: bool = False,
+        why_not_pass: str = "not wanted",
         read_only: bool = False,
         entries_max: int = sys.maxsize,
         clock_ns: Callable[[], int] = time.time_ns,
@@ -81,5 +84,6 @@ class Volume:
         self.inodes = Inodes(core, content)
         self.xattrs = Xattrs(core)
         self.listings = Listings(core, content)
-        self.files = Files(core, content)
+        self.passing = Passing(core, "every read and write has its event" if record_io else why_not_pass)
+        self.files = Files(core, content, self.passing)
         self.forgetting = Forgetting(core, entries_max=entries_max)

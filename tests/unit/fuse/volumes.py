@@ -46,6 +46,8 @@ class StandInVolume:
         self.calls: list[tuple[Any, ...]] = []
         self.callers: list[OperationContext] = []
         self.tree = self.xattrs = self.listings = self.files = Theme(self)
+        self.passing = SimpleNamespace(bodies={})
+        self.files.way_of = lambda handle: None
         self.inodes = Theme(self, synchronous=("blocks", "remember", "forget"))
 
     @property
