@@ -1,17 +1,19 @@
 """What one small operation costs the daemon: CPU of its process per call of a program, flusher quiet.
 
-    python benchmarks/operations.py [--number N] [--json FILE] [--base DIRECTORY] [--option k=v ...]
+    python benchmarks/operations.py [--number N] [--clients N] [--json FILE] [--base DIRECTORY] [--option k=v ...]
 
-Mounts a fresh volume over a local engine, runs each operation N times from this one process, and reads the daemon's
-user and system time from /proc before and after.  The time includes the daemon's short spins between the requests of
-a synchronous client.  "requests" is what reached the daemon per call, counted by its event log.  Numbers of a busy
-machine are worth little; compare rows of one run, or runs of one hour.
+Mounts a fresh volume over a local engine, runs each operation N times from one process or from several at once, and
+reads the daemon's user and system time from /proc before and after.  With one client the time includes the daemon's
+short spins, sleeps and wake-ups between the requests of a synchronous program; with several there is always a request
+waiting, and what is left is the work itself.  "requests" is what reached the daemon per call, counted by its event
+log.  Numbers of a busy machine are worth little; compare rows of one run, or runs of one hour.
 """
 
 import argparse
 import ctypes
 import json
 import mmap
+import multiprocessing
 import os
 import platform
 import shutil
@@ -49,7 +51,8 @@ class Row(NamedTuple):
 class Mount:
     """One mounted volume, measured from outside."""
 
-    def __init__(self, base: Path, options: list[str]) -> None:
+    def __init__(self, base: Path, options: list[str], clients: int) -> None:
+        self.clients = clients
         self.path = base / "mount"
         self.engine = base / "engine"
         self.state = base / "state"
@@ -73,17 +76,36 @@ class Mount:
         return answer
 
     def measure(self, operation: str, calls: int, call: Callable[[int], object]) -> None:
-        """``call(0..calls - 1)``, as one row."""
+        """``call(0..calls - 1)``, shared among the clients, as one row."""
         events = self.status()["event_sequence"]
         user, system, began = *cpu_seconds(self.pid), time.perf_counter()
-        for number in range(calls):
-            call(number)
+        if self.clients == 1:
+            for number in range(calls):
+                call(number)
+        else:
+            _in_turns(self.clients, calls, call)
         elapsed, (user_after, system_after) = time.perf_counter() - began, cpu_seconds(self.pid)
         requests = self.status()["event_sequence"] - events
         used = user_after - user
         cpu = used + system_after - system
         micro = 1e6 / calls
         self.rows.append(Row(operation, calls, cpu * micro, used * micro, elapsed * micro, requests / calls))
+
+
+def _in_turns(clients: int, calls: int, call: Callable[[int], object]) -> None:
+    """``call`` in ``clients`` processes at once, each with every so-manieth number."""
+    children = [multiprocessing.Process(target=_every, args=(first, clients, calls, call)) for first in range(clients)]
+    for child in children:
+        child.start()
+    for child in children:
+        child.join()
+        if child.exitcode:
+            raise ChildProcessError(f"a client ended with status {child.exitcode}")
+
+
+def _every(first: int, step: int, calls: int, call: Callable[[int], object]) -> None:
+    for number in range(first, calls, step):
+        call(number)
 
 
 def _run(*arguments: str) -> str:
@@ -140,13 +162,14 @@ def measure_second_mount(mount: Mount, number: int) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--number", type=int, default=5000)
+    parser.add_argument("--clients", type=int, default=1, help="processes that work at once")
     parser.add_argument("--json", type=Path, help="write the rows and the circumstances there")
     parser.add_argument("--base", type=Path, help="a directory on the disk to measure")
     parser.add_argument("--option", action="append", default=[], help="one more option of the mount")
     chosen = parser.parse_args()
     base = Path(tempfile.mkdtemp(prefix="vaultairefs-bench-", dir=chosen.base))
     try:
-        mount = Mount(base, chosen.option)
+        mount = Mount(base, chosen.option, chosen.clients)
         with mount.mounted():
             measure_first_mount(mount, chosen.number)
         with mount.mounted():
@@ -154,14 +177,17 @@ def main() -> None:
     finally:
         shutil.rmtree(base)
     load = os.getloadavg()[0]
-    print(
-        f"load {load:.1f}, {os.cpu_count()} processors, Linux {platform.release()}, Python {platform.python_version()}"
-    )
+    print(f"load {load:.1f}, {os.cpu_count()} processors, Linux {platform.release()}", end=", ")
+    print(f"Python {platform.python_version()}, {chosen.clients} clients")
     print(f"{'µs per call':36}{'daemon CPU':>11}{'user':>9}{'elapsed':>10}{'requests':>10}")
     for row in mount.rows:
         print(f"{row.operation:36}{row.cpu_us:11.1f}{row.user_us:9.1f}{row.elapsed_us:10.1f}{row.requests:10.2f}")
     if chosen.json is not None:
-        chosen.json.write_text(json.dumps({"load": load, "rows": [row._asdict() for row in mount.rows]}, indent=1))
+        chosen.json.write_text(
+            json.dumps(
+                {"load": load, "clients": chosen.clients, "rows": [row._asdict() for row in mount.rows]}, indent=1
+            )
+        )
 
 
 if __name__ == "__main__":
