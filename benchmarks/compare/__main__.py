@@ -37,7 +37,7 @@ def main() -> int:
     rows: list[dict[str, Any]] = []
     try:
         with store(chosen.ceph, base) as server:
-            inputs = Inputs(base, chosen.files, chosen.mib * MIB)
+            inputs = Inputs(base, chosen.files, chosen.mib * MIB, chosen.listed)
             for number in range(chosen.rounds):
                 rows += _round(number, server, base, inputs, chosen)
                 chosen.json.write_text(json.dumps({"circumstances": _circumstances(chosen), "rows": rows}, indent=1))
@@ -53,6 +53,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--workload", action="append", choices=WORKLOADS, help="default: all")
     parser.add_argument("--files", type=int, default=2000, help="how many small files")
     parser.add_argument("--mib", type=int, default=256, help="the size of large files")
+    parser.add_argument("--listed", type=int, default=10_000, help="how many files the long directory holds")
     parser.add_argument("--base", type=Path, help="a directory on the disk to use")
     parser.add_argument("--ceph", type=Path, help="the directory of a Ceph that script/ceph has started")
     parser.add_argument("--json", type=Path, default=Path("compare.json"), help="where the raw numbers go")
@@ -96,6 +97,7 @@ def _circumstances(chosen: argparse.Namespace) -> dict[str, Any]:
         "date": time.strftime("%Y-%m-%d", time.gmtime()),
         "files": chosen.files,
         "mib": chosen.mib,
+        "listed": chosen.listed,
         "kernel": platform.release(),
         "python": platform.python_version(),
         "processors": os.cpu_count(),

@@ -9,6 +9,8 @@ from collections import defaultdict
 from pathlib import Path
 from typing import Any, Final
 
+from benchmarks.compare.aims import AIMS, Aim
+
 _PLOTTED: Final = (
     "write, blocks of 4 KiB (MiB): per second",
     "read again, blocks of 4 KiB (MiB): per second",
@@ -51,7 +53,19 @@ def _markdown(table: Table, circumstances: dict[str, Any]) -> str:
     for measure, row in table.items():
         cells = [_cell(row[system]) if system in row else "" for system in systems]
         lines.append(f"| {measure} | {' | '.join(cells)} |")
+    lines += ["", "| ratio of | to | measure | read | aim |", "|---|---|---|---:|---:|"]
+    lines += [row for aim in AIMS if (row := _aim_row(table, aim))]
     return "\n".join(lines) + "\n"
+
+
+def _aim_row(table: Table, aim: Aim) -> str:
+    """The median of the rounds' ratios; nothing where either system was not there."""
+    ours, theirs = table[aim.measure].get(aim.system), table[aim.than_measure or aim.measure].get(aim.than)
+    if not ours or not theirs:
+        return ""
+    ratio = statistics.median(one / other for one, other in zip(ours, theirs, strict=False))
+    than = f"{aim.than}: {aim.than_measure}" if aim.than_measure else aim.than
+    return f"| {aim.system} | {than} | {aim.measure} | {ratio:.2f} | {aim.bound} |"
 
 
 def _cell(values: list[float]) -> str:

@@ -61,6 +61,11 @@ class Store(NamedTuple):
             if keys:
                 client.delete_objects(Bucket=bucket, Delete={"Objects": keys, "Quiet": True})
 
+    def count(self, bucket: str) -> int:
+        """How many keys a whole LIST finds: the raw limit of a listing."""
+        pages = self.client().get_paginator("list_objects_v2").paginate(Bucket=bucket)
+        return sum(len(page.get("Contents", ())) for page in pages)
+
     def upload(self, bucket: str, key: str, path: Path) -> None:
         """boto3's parallel upload: the raw limit of a large write."""
         self.client().upload_file(str(path), bucket, key, Config=_PARALLEL)

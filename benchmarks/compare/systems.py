@@ -21,10 +21,14 @@ _WAIT_SECONDS_MAX: Final = 900.0
 
 
 class System(ABC):
-    """One system, in front of one bucket, with its own directory ``base`` for whatever it keeps on the disk."""
+    """One system, in front of one bucket, with its own directory ``base`` for whatever it keeps on the disk.
+
+    ``is_in_store`` is False for those that never ask the store.
+    """
 
     name: str
     program: str
+    is_in_store = True
 
     def __init__(self, base: Path, store: Store) -> None:
         self.base, self.store = base / self.name, store
@@ -90,6 +94,7 @@ class Ext4(System):
     """The disk itself."""
 
     name, program = "ext4", "sync"
+    is_in_store = False
 
     def mount(self) -> None: ...
 
@@ -144,6 +149,7 @@ class VaultairefsLocal(Vaultairefs):
     """Ours, on a local directory."""
 
     name = "vaultairefs-local"
+    is_in_store = False
 
     @property
     def spec(self) -> str:
@@ -239,6 +245,7 @@ class PassthroughLl(System):
     """libfuse's own example in C over ext4: what a careful C filesystem without a store costs."""
 
     name, program = "passthrough_ll", "passthrough_ll"
+    is_in_store = False
 
     def mount(self) -> None:
         (self.base / "source").mkdir(exist_ok=True)

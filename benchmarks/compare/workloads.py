@@ -24,10 +24,13 @@ _PAGE: Final = _BLOCK[:4096]
 
 
 class Inputs:
-    """What the workloads read: a tar file and a git repository of ``files`` files, and a file of ``size`` bytes."""
+    """What the workloads read: a tar file and a git repository of ``files`` files, and a file of ``size`` bytes.
 
-    def __init__(self, base: Path, files: int, size: int) -> None:
-        self.files, self.size = files, size
+    ``listed`` is how many files the long listing has.
+    """
+
+    def __init__(self, base: Path, files: int, size: int, listed: int) -> None:
+        self.files, self.size, self.listed = files, size, listed
         self.tar, self.repository, self.large = base / "tree.tar", base / "tree.git", base / "large"
         tree = base / "tree"
         _make_tree(tree, files)
@@ -173,11 +176,28 @@ def cold_read(system: System, inputs: Inputs) -> Measures:
     return clock.measures
 
 
+def listing(system: System, inputs: Inputs) -> Measures:
+    """A long directory, listed by a machine that knows nothing, and the same keys by a client that only lists."""
+    clock, folder = Clock(), system.path / "long"
+    folder.mkdir()
+    for number in range(inputs.listed):
+        _write(folder / f"f{number}", b"a few bytes", 1)
+    system.drain()
+    _go_cold(system)
+    with clock.seconds("ls -l of a long directory, cold"):
+        subprocess.run(["ls", "-l", str(folder)], check=True, stdout=subprocess.DEVNULL)
+    if system.is_in_store:
+        with clock.seconds("the same keys listed by boto3"):
+            system.store.count(system.bucket)
+    return clock.measures
+
+
 WORKLOADS: Final[dict[str, Callable[[System, Inputs], Measures]]] = {
     "large-file": large_file,
     "small-files": small_files,
     "programs": programs,
     "cold-read": cold_read,
+    "listing": listing,
 }
 
 
