@@ -134,7 +134,8 @@ class CrashHistory:
     """One history, made by ``live``; then ask it about any moment.
 
     ``trees``: (op from which on it may be there, what programs found); ``floors``: (op, index in ``trees``) of what may
-    not be lost once so many ops were done; ``replaced``: (op, path, inode, index of the state) of renames over a file.
+    not be lost once so many ops were done; ``replaced``: (index in ``trees``, path, inode, index of the state) of
+    renames over a file.
     """
 
     def __init__(self, directory: Path, seed: int, patch: pytest.MonkeyPatch) -> None:
@@ -151,6 +152,7 @@ class CrashHistory:
         self.states: dict[Ino, States] = {}
         self.replaced: list[tuple[int, bytes, Ino, int]] = []
         self._step_began = 0
+        engine.on_call = self._meanwhile
 
     async def live(self, steps: int) -> None:
         await self._open()
@@ -200,8 +202,15 @@ class CrashHistory:
         for path, (ino, kind) in tree.items():
             there = before.get(path)
             if kind is Kind.FILE and there is not None and there[0] != ino:
-                self.replaced.append((self._step_began, path, ino, len(self.states.setdefault(ino, States()).seen) - 1))
+                self.replaced.append((len(self.trees), path, ino, len(self.states.setdefault(ino, States()).seen) - 1))
         self.trees.append((self._step_began, tree))
+
+    async def _meanwhile(self, verb: str) -> None:
+        """Programs do not wait for the engine."""
+        if verb in ("put", "put_chunk", "commit_upload", "copy", "move") and self.random.random() < 0.3:
+            self._step_began = len(self.disk.ops)
+            await self._do(self.random.choice(("act", "act", "fsync", "sync")))
+            self._remember()
 
     # Steps
 
@@ -217,8 +226,8 @@ class CrashHistory:
             await world.ledger.sync()
         elif kind == "fsync" and files:
             ino = random.choice(files).ino
-            await world.ledger.sync_body(ino)
             state = len(self.states[ino].seen) - 1
+            await world.ledger.sync_body(ino)
             await world.ledger.sync()
             self.states[ino].promises.append((len(self.disk.ops), state))
         elif kind == "fetch" and files:
@@ -265,3 +274,4 @@ def without_threads(patch: pytest.MonkeyPatch) -> None:
 
     patch.setattr(trio.to_thread, "run_sync", at_once)
     patch.setattr(trio._core._run, "_ALLOW_DETERMINISTIC_SCHEDULING", True)
+    patch.setattr(trio._core._run, "_r", Random(0))

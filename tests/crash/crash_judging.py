@@ -144,7 +144,8 @@ class Judge:
         history, ino = self.history, tree[path][0]
         if why := history.states[ino].why_not(content, point):
             return [f"{path!r}: {why}"]
-        renames = [since for at, name, moved, since in history.replaced if (name, moved) == (path, ino) and at <= point]
+        first = min(index for index, (_, seen) in enumerate(history.trees) if seen == tree)
+        renames = [since for at, name, moved, since in history.replaced if (name, moved) == (path, ino) and at <= first]
         if renames and all(history.states[ino].why_not(content, point, since) for since in renames):
             return [
                 f"{path!r} was replaced by what nobody wrote: {history.states[ino].why_not(content, point, renames[0])}"

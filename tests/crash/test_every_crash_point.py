@@ -53,6 +53,6 @@ def test_the_promises_hold_at_every_third_crash_point(first: int, monkeypatch: p
 
 @pytest.mark.slow
 @pytest.mark.timeout(7200)
-@pytest.mark.parametrize("first", range(100, 200, 10))
+@pytest.mark.parametrize("first", range(100, 128, 7))
 def test_the_promises_hold_at_every_crash_point_of_more_histories(first: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    report([run(seed, monkeypatch, every=1, states=8) for seed in range(first, first + 10)])
+    report([run(seed, monkeypatch, every=1, states=8) for seed in range(first, first + 7)])
