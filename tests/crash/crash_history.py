@@ -46,7 +46,7 @@ STEPS: Final = (
 )
 
 Tree = dict[bytes, tuple[Ino, Kind]]
-Stored = tuple[Any, Any]
+Stored = tuple[Any, Any, Any]
 
 
 @dataclass
@@ -91,7 +91,8 @@ class EngineLog:
         engine.before, engine.after = self._before, self._after
 
     def _copy(self) -> Stored:
-        return copy.deepcopy((self._engine._tree, self._engine._uploads))
+        engine = self._engine
+        return copy.deepcopy((engine._tree, engine._uploads, engine._groups))
 
     def _before(self, verb: str) -> None:
         self._begun[trio.lowlevel.current_task()] = len(self._disk.ops)
@@ -116,7 +117,7 @@ class EngineLog:
 def engine_of(capabilities: Any, stored: Stored) -> Interfering:
     """Another engine that holds the same."""
     engine = Interfering(capabilities=capabilities)
-    engine._tree, engine._uploads = stored
+    engine._tree, engine._uploads, engine._groups = stored
     return engine
 
 
