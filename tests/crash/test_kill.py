@@ -14,9 +14,10 @@ WRITERS = 4
 STEPS_BEFORE_THE_KILL = 600
 
 
-@pytest.fixture(params=["flush_delay=0.05", "flush_delay=600"])
+@pytest.fixture(params=["flush_delay=0.05", "flush_delay=600", "flush_delay=0.05,passthrough=auto"])
 def daemon(base: Path, request: pytest.FixtureRequest) -> Iterator[Daemon]:
-    """One that is killed in the middle of its flushes, and one that has flushed nothing yet."""
+    """One that is killed in the middle of its flushes, one that has flushed nothing yet, and one whose files the kernel
+    writes where it can."""
     daemon = Daemon(base, options=[request.param])
     daemon.mount()
     try:

@@ -22,10 +22,10 @@ def disks(base: Path) -> Iterator[list[Disk]]:
         disk.remove()
 
 
-@pytest.fixture
-def daemon(disks: list[Disk]) -> Iterator[Daemon]:
+@pytest.fixture(params=["off", "auto"], ids="passthrough_{}".format)
+def daemon(disks: list[Disk], request: pytest.FixtureRequest) -> Iterator[Daemon]:
     """Its engine and state both lie on the disk that will lose its power; nothing is flushed before."""
-    daemon = Daemon(disks[0].folder, options=["flush_delay=600"])
+    daemon = Daemon(disks[0].folder, options=["flush_delay=600", f"passthrough={request.param}"])
     daemon.mount()
     try:
         yield daemon
