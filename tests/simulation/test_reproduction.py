@@ -23,4 +23,4 @@ def test_a_seed_reproduces_a_history_exactly() -> None:
 )
 def test_a_planted_fault_breaks_a_promise(fault: str) -> None:
     with pytest.raises(AssertionError, match="breaks a promise"):
-        lived("0:200", "--plant", fault)
+        lived("0:400", "--plant", fault)
