@@ -16,8 +16,8 @@ class Aim(NamedTuple):
     than_measure: str = ""
 
 
-_ORDINARY: Final = "vaultairefs-ordinary"
 _STORE: Final = "vaultairefs"
+_PASSED: Final = "vaultairefs-passthrough"
 _SPEEDS: Final = (
     "write, blocks of 4 KiB (MiB): per second",
     "write, blocks of 1 MiB (MiB): per second",
@@ -32,10 +32,10 @@ _UNTIL_STORED: Final = (
 )
 
 AIMS: Final = (
-    *(Aim(measure, _STORE, "ext4", ">= 0.9") for measure in (*_SPEEDS, "read 4 KiB at random: per second")),
-    Aim("write 4 KiB at random: per second", _STORE, "ext4", ">= 0.85"),
-    *(Aim(measure, _ORDINARY, "passthrough_ll", ">= 1") for measure in _SPEEDS),
-    *(Aim(measure, _ORDINARY, peer, ">= 1") for peer in ("rclone", "s3fs") for measure in _SPEEDS),
+    *(Aim(measure, _PASSED, "ext4", ">= 0.9") for measure in (*_SPEEDS, "read 4 KiB at random: per second")),
+    Aim("write 4 KiB at random: per second", _PASSED, "ext4", ">= 0.85"),
+    *(Aim(measure, _STORE, "passthrough_ll", ">= 1") for measure in _SPEEDS),
+    *(Aim(measure, _STORE, peer, ">= 1") for peer in ("rclone", "s3fs") for measure in _SPEEDS),
     Aim("create 4 KiB: per second", _STORE, "ext4", ">= 0.3"),
     Aim("create 4 KiB: per second", _STORE, "s3ql", ">= 3"),
     Aim("untar: seconds", _STORE, "ext4", "<= 3"),
@@ -48,5 +48,4 @@ AIMS: Final = (
     Aim("create 4 KiB until in the store: per second", _STORE, "raw client", ">= 0.8"),
     Aim("ls -l of a long directory, cold: seconds", _STORE, _STORE, "<= 1.3", "the same keys listed by boto3: seconds"),
 )
-"""The ratios that the project set itself; passthrough counts in the row of the store, for reads and writes of
-local bodies know no engine."""
+"""The ratios that the project set itself; the row of the store is the default, without passthrough."""

@@ -109,7 +109,7 @@ class Ext4(System):
 
 
 class Vaultairefs(System):
-    """Ours, on the object store."""
+    """Ours, on the object store, as it is when nobody asks for anything: also the ordinary path of the unprivileged."""
 
     name, program = "vaultairefs", str(_VAULTAIREFS)
     options: tuple[str, ...] = ()
@@ -139,10 +139,10 @@ class Vaultairefs(System):
         return [daemon, *map(int, children)]
 
 
-class VaultairefsOrdinary(Vaultairefs):
-    """Ours, without the kernel's passthrough, as for unprivileged users."""
+class VaultairefsPassthrough(Vaultairefs):
+    """Ours, where the kernel reads and writes the local bodies itself."""
 
-    name, options = "vaultairefs-ordinary", ("passthrough=off",)
+    name, options = "vaultairefs-passthrough", ("passthrough=auto",)
 
 
 class VaultairefsLocal(Vaultairefs):
@@ -263,7 +263,7 @@ SYSTEMS: Final[dict[str, type[System]]] = {
     for system in (
         Ext4,
         Vaultairefs,
-        VaultairefsOrdinary,
+        VaultairefsPassthrough,
         VaultairefsLocal,
         PassthroughLl,
         Rclone,
