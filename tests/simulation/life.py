@@ -138,7 +138,7 @@ class Simulation:
             plants.AFTER_KILL[self._fault](self._store, self._directory / "state")
         for player in self._players:
             player.forget_handles()
-        step = self.machine.steps
+        step = self.machine.killed_at_step
         for upload, learned in list(self._network.known_uploads.items()):
             if learned == step:  # killed before it could be written down
                 del self._network.known_uploads[upload]

@@ -60,7 +60,7 @@ class Machine(trio.abc.Instrument):
         self.is_dead = False
         self.has_torn = False
         """Whether a kill has left half of a write, of which recovery must keep the rest apart."""
-        self.kills = self.steps = 0
+        self.kills = self.steps = self.killed_at_step = 0
         self._random = chance
         self._ticks = 0
         self._steps_left = self._calls_left = -1
@@ -90,6 +90,7 @@ class Machine(trio.abc.Instrument):
         if self._scope is not None and not self.is_dead:
             self.tell(f"kill -9 {how}")
             self.kills += 1
+            self.killed_at_step = self.steps
             self.is_dead = True
             self._scope.cancel()
 
