@@ -8,7 +8,6 @@ need not even be here.
 """
 
 import os
-from contextlib import suppress
 from typing import Final
 
 import trio
@@ -23,7 +22,7 @@ from vaultairefs.flush.marks import mark_for
 from vaultairefs.flush.steps import Put
 from vaultairefs.flush.telling import log
 from vaultairefs.model.changes import StepEnded
-from vaultairefs.model.errors import Busy, VaultaireError
+from vaultairefs.model.errors import Busy, TimedOut, VaultaireError
 from vaultairefs.model.extents import ExtentSet
 from vaultairefs.model.values import ABSENT, Extent, Ino, Version
 from vaultairefs.namespace import Inode
@@ -155,9 +154,11 @@ class Uploader:
             expected = desk.expected(step.key, step.expected)
             version = await desk.engine.commit_upload(upload, receipts, carried.attributes, expected=expected)
         except BaseException as error:
-            is_aborted = await self._abort(upload)
-            if is_aborted and isinstance(error, Overwritten | Unwanted):
+            refusal = await self._abort(upload)
+            if refusal is None and isinstance(error, Overwritten | Unwanted):
                 desk.ledger.commit(StepEnded(*step.key))
+            elif refusal is not None and isinstance(error, Overwritten | OriginGone):
+                raise refusal from error  # a step begun anew would take the place of the one that knows the upload
             if isinstance(error, OriginGone) and not self._is_complete(step.ino):
                 assert error.__cause__ is not None
                 raise error.__cause__ from error  # the engine's word: what is missing here may be nowhere
@@ -168,9 +169,12 @@ class Uploader:
         body = self._desk.ledger.buffer.find(ino)
         return body is not None and body.complete
 
-    async def _abort(self, upload: Upload) -> bool:
-        """Throw away what was sent; what cannot be thrown away now stays in doubt, and is when that is settled."""
-        with trio.CancelScope(shield=True, deadline=trio.current_time() + _ABORT_SECONDS_MAX), suppress(VaultaireError):
-            await self._desk.engine.abort_upload(upload)
-            return True
-        return False
+    async def _abort(self, upload: Upload) -> VaultaireError | None:
+        """Throw away what was sent, or say why not: it stays in doubt then, and is thrown away when that is settled."""
+        with trio.CancelScope(shield=True, deadline=trio.current_time() + _ABORT_SECONDS_MAX):
+            try:
+                await self._desk.engine.abort_upload(upload)
+            except VaultaireError as error:
+                return error
+            return None
+        return TimedOut("the engine did not take back an unfinished upload in time", operation="flush")

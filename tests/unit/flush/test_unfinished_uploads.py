@@ -59,3 +59,22 @@ async def test_an_upload_that_could_not_be_thrown_away_at_once_is_later(world: W
     assert chunks >= 3 and world.ledger.namespace.find(ino) is None
     assert await world.engine.list_uploads() == [theirs]
     await world.check_equal()
+
+
+async def test_an_upload_that_was_overtaken_and_could_not_be_thrown_away_is_not_forgotten(world: World) -> None:
+    theirs = await begun_by_others(world)
+    ino = world.create(ROOT, b"a", LARGE)
+    chunks = 0
+
+    def overtake(called: str) -> None:
+        nonlocal chunks
+        chunks += called == "put_chunk"
+        if called == "put_chunk" and chunks == 3:
+            world.write(ino, 10, b"newer")
+
+    world.engine.before = overtake
+    world.engine.fail_next("abort_upload", Unavailable("not now"))
+    await world.drain()
+    assert chunks > 3
+    assert await world.engine.list_uploads() == [theirs]
+    await world.check_equal()
