@@ -51,7 +51,7 @@ class Row(NamedTuple):
 class Mount:
     """One mounted volume, measured from outside."""
 
-    def __init__(self, base: Path, options: list[str], clients: int) -> None:
+    def __init__(self, base: Path, options: list[str], clients: int = 1) -> None:
         self.clients = clients
         self.path = base / "mount"
         self.engine = base / "engine"
