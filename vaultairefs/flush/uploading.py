@@ -154,16 +154,20 @@ class Uploader:
             expected = desk.expected(step.key, step.expected)
             version = await desk.engine.commit_upload(upload, receipts, carried.attributes, expected=expected)
         except BaseException as error:
-            refusal = await self._abort(upload)
-            if refusal is None and isinstance(error, Overwritten | Unwanted):
-                desk.ledger.commit(StepEnded(*step.key))
-            elif refusal is not None and isinstance(error, Overwritten | OriginGone):
-                raise refusal from error  # a step begun anew would take the place of the one that knows the upload
-            if isinstance(error, OriginGone) and not self._is_complete(step.ino):
-                assert error.__cause__ is not None
-                raise error.__cause__ from error  # the engine's word: what is missing here may be nowhere
+            await self._give_up(step, upload, error)
             raise
         return carried, version
+
+    async def _give_up(self, step: Put, upload: Upload, error: BaseException) -> None:
+        """Leave nothing of the upload in the engine, or in doubt; raises what says more than ``error``."""
+        refusal = await self._abort(upload)
+        if refusal is None and isinstance(error, Overwritten | Unwanted):
+            self._desk.ledger.commit(StepEnded(*step.key))
+        elif refusal is not None and isinstance(error, Overwritten | OriginGone):
+            raise refusal from error  # a step begun anew would take the place of the one that knows the upload
+        if isinstance(error, OriginGone) and not self._is_complete(step.ino):
+            assert error.__cause__ is not None
+            raise error.__cause__ from error  # the engine's word: what is missing here may be nowhere
 
     def _is_complete(self, ino: Ino) -> bool:
         body = self._desk.ledger.buffer.find(ino)
