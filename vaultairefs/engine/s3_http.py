@@ -200,7 +200,9 @@ class Pool:
         return reply
 
     def close(self) -> None:
+        """Close what is idle, and whatever is still in use as soon as it no longer is."""
         with self._guard:
+            self._idle_max = 0
             idle, self._idle = self._idle, []
         for connection in idle:
             connection.close()

@@ -109,3 +109,10 @@ def test_an_answer_that_says_close_ends_the_connection() -> None:
         assert ask(asking).body == b"one"
         assert asking._idle == []
         asking.close()
+
+
+def test_a_connection_that_was_in_use_when_the_pool_was_closed_is_closed_when_it_comes_back() -> None:
+    with scripted(answer(200, b"one")) as server:
+        asking = pool(server.port)
+        ask(asking, take=lambda block: asking.close())
+        assert asking._idle == []
