@@ -12,7 +12,8 @@ import pytest
 
 from tests.support.command_line import mount_type, run, wait_for_end
 from tests.support.daemon import SECONDS_MAX, Daemon, workshop
-from vaultairefs.app import supervision
+from vaultairefs.app import healing, supervision
+from vaultairefs.config import settings
 from vaultairefs.fuse import mounting, replacing
 
 SUPERVISOR_BYTES_MAX = 16 << 20
@@ -108,6 +109,18 @@ def test_a_daemon_killed_five_times_under_load_comes_back_and_nothing_is_lost(
     for writer in writers:
         assert set(writer.acknowledged) <= set((daemon.engine / writer.path.name).read_bytes().split())
     assert os.listdir(daemon.mountpoint) == [], "a program saw the directory below the mount"
+
+
+def test_a_supervisor_that_comes_late_never_touches_the_living_mount(
+    daemon: Daemon, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """umount(8) fails with EBUSY while anybody only looks at a mount (umount(2))."""
+    daemon.mount()
+    touched: list[str] = []
+    monkeypatch.setattr(mounting, "is_dead", touched.append)
+    found = settings.load(f"file://{daemon.engine}", str(daemon.mountpoint), [f"state={daemon.state}"])
+    assert healing.heal(supervision.Restart(1, 1, "killed by signal 9"), found, lambda announce: announce()) == 0
+    assert touched == []
 
 
 @pytest.mark.parametrize("can_mount_beneath", [True, False])

@@ -14,6 +14,7 @@ from vaultairefs.app.daemon import Announce
 from vaultairefs.app.supervision import Restart
 from vaultairefs.config.settings import MountSettings
 from vaultairefs.control import client
+from vaultairefs.control.protocol import Message
 from vaultairefs.disk.mount_table import FILESYSTEM_TYPE, topmost
 from vaultairefs.model.errors import VaultaireError
 
@@ -25,7 +26,8 @@ _ANSWER_SECONDS_MAX: Final = 10.0
 def heal(restart: Restart, settings: MountSettings, run: Callable[[Announce], None]) -> int:
     """The exit status; while the mount lives this does not return."""
     mountpoint = str(settings.mountpoint)
-    if not supervision.is_to_heal(mountpoint):
+    # Asked first: a look at the mount itself keeps it busy for its moment, and an umount of the living one would fail.
+    if _status_of_who_serves(settings) is not None or not supervision.is_to_heal(mountpoint):
         return 0
     reason = supervision.reason_to_leave(restart, mountpoint, supervision.is_automounted)
     if reason is not None:
@@ -44,15 +46,21 @@ def heal(restart: Restart, settings: MountSettings, run: Callable[[Announce], No
 
 def is_healed(settings: MountSettings) -> bool:
     """Whether the supervisor was faster than whoever mounts a killed volume anew: what is wanted is there."""
+    status = _status_of_who_serves(settings)
+    return status is not None and status.get("restarts", 0) > 0
+
+
+def _status_of_who_serves(settings: MountSettings) -> Message | None:
+    """What the daemon of this volume says when it serves this very mount; the mount itself is not touched."""
     mountpoint = str(settings.mountpoint)
     top = topmost(mountpoint)
     if top is None or top.filesystem_type != FILESYSTEM_TYPE:
-        return False
+        return None
     try:
         status = client.ask(settings.state_directory, "status", timeout_seconds=_ANSWER_SECONDS_MAX)
     except VaultaireError:
-        return False
-    return status.get("mount") == mountpoint and status.get("restarts", 0) > 0
+        return None
+    return status if status.get("mount") == mountpoint else None
 
 
 def _logging(settings: MountSettings) -> None:
