@@ -11,7 +11,7 @@ class Flights:
     """Marks on names (``EntryKey``) and inodes, so that nobody else begins there and no listing is misread.
 
     Invariant: each watcher's set holds every name of its container that was marked, or whose stored value changed,
-    since it began to watch.
+    since it began to watch; of a marked name also those that lead to the same thing, wherever the mark is.
     """
 
     def __init__(self) -> None:
@@ -24,7 +24,8 @@ class Flights:
             raise Busy(f"{key!r} is being worked on")
         self._flying.add(key)
         if isinstance(key, EntryKey):
-            self.touch(key)
+            for other in self._names_beside(key):
+                self.touch(other)
 
     def end(self, key: Hashable) -> None:
         """Undo ``begin``."""
@@ -36,11 +37,11 @@ class Flights:
 
     @contextmanager
     def watch(self, container: Ino) -> Iterator[set[bytes]]:
-        """Names in the container that an engine call worked on at any time inside the block.
+        """Names in the container that an engine call worked on at any time inside the block, be it by another name.
 
         A listing made inside says nothing reliable about them.
         """
-        flying = (key for key in self._flying if isinstance(key, EntryKey))
+        flying = (key for mark in self._flying if isinstance(mark, EntryKey) for key in self._names_beside(mark))
         touched = {key.name for key in flying if key.container == container}
         watchers = self._watchers.setdefault(container, [])
         watchers.append(touched)
@@ -59,3 +60,7 @@ class Flights:
         """The engine's value of the name changes or may change now."""
         for touched in self._watchers.get(key.container, ()):
             touched.add(key.name)
+
+    def _names_beside(self, key: EntryKey) -> tuple[EntryKey, ...]:
+        """The name, and all others that a call about it may change: what it leads to has them, too."""
+        return (key,)

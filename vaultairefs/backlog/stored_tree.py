@@ -79,6 +79,11 @@ class StoredTree(Flights):
                 return key
         return None
 
+    def _names_beside(self, key: EntryKey) -> tuple[EntryKey, ...]:
+        ref = self.tree.get(key.container, {}).get(key.name)
+        # One on the shelf has no other name.
+        return (key,) if ref is None else self.refs[ref.ino]
+
     def stored_path(self, container: Ino) -> bytes | None:
         """The container's path in the engine, ``b""`` for ROOT; None while it is not stored or is parked."""
         parts: list[bytes] = []

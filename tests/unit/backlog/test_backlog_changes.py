@@ -397,3 +397,23 @@ def test_a_watcher_learns_what_the_engine_was_asked_to_change_meanwhile(desk: De
     assert other == set()
     desk.log.begin(key(b"later"))
     assert b"later" not in touched
+
+
+def test_a_watcher_learns_of_work_on_a_linked_file_by_its_name_in_another_container(desk: Desk) -> None:
+    desk.container(C, b"c")
+    desk.kinds[A] = Kind.FILE
+    for where in (key(b"a"), key(b"linked", C), key(b"again", C)):
+        desk.post(changes.ArtifactDiscovered(A, *where, BORN, 5, V1))
+    with desk.log.watch(C) as touched:
+        desk.log.begin(key(b"a"))
+        with desk.log.watch(C) as later:
+            desk.log.end(key(b"a"))
+    assert touched == later == {b"linked", b"again"}
+
+
+def test_a_name_that_is_found_says_nothing_against_the_others_of_its_file(desk: Desk) -> None:
+    """One listing shows them all, so it may go on to tell what others changed."""
+    desk.stored_file(A, b"a")
+    with desk.log.watch(ROOT) as touched:
+        desk.stored_file(A, b"b")
+    assert touched == {b"b"}

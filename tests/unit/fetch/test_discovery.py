@@ -311,6 +311,47 @@ async def test_what_the_flusher_stores_under_a_listing_is_not_taken_for_anothers
     assert inode is not None and inode.ino == ino
 
 
+@pytest.mark.parametrize("ends_first", [True, False], ids=["during the listing", "begun before it"])
+async def test_attributes_sent_by_one_name_of_a_file_are_not_undone_by_an_older_listing_of_another(
+    world: World, discovery: Discovery, *, ends_first: bool
+) -> None:
+    """The listing shows the other name as it was before, and is answered when nothing is owed any more."""
+    container = world.mkdir(ROOT, b"d")
+    ino = world.create(ROOT, b"a", b"1")
+    world.link(ino, container, b"linked")
+    await world.drain()
+    world.set_xattr(ino, b"user.a", b"ours")
+    world.seconds += 10
+    gate, listed, asked = trio.Event(), trio.Event(), trio.Event()
+    older = await world.engine.list(b"d", None)
+
+    async def hold(verb: str) -> None:
+        if verb == "set_attributes":
+            asked.set()
+            if not ends_first:
+                await listed.wait()
+
+    async def answer_late(path: bytes, cursor: str | None) -> object:
+        listed.set()
+        await gate.wait()
+        return older
+
+    world.engine.on_call = hold
+    world.engine.list = answer_late
+    async with trio.open_nursery() as nursery:
+        if not ends_first:
+            nursery.start_soon(world.drain)
+            await asked.wait()
+        nursery.start_soon(discovery.ensure_listed, container)
+        await listed.wait()
+        if ends_first:
+            await world.drain()
+        await trio.testing.wait_all_tasks_blocked()
+        gate.set()
+    assert world.is_idle()
+    assert world.ledger.namespace.get(ino).xattrs == {b"user.a": b"ours"}
+
+
 async def test_the_roots_own_attributes_are_those_of_the_engine(world: World, discovery: Discovery) -> None:
     await world.engine.set_attributes(EntryPath(b"", b""), CONTAINER, expected=ANY)
     await discovery.ensure_listed(ROOT)
