@@ -10,6 +10,7 @@ import pytest
 
 from tests.support.daemon import Daemon, mounted_daemon, workshop
 from tests.support.mappings import Mapping
+from vaultairefs.disk.copying import copies_every_block
 
 SMALL = 64 << 10
 
@@ -29,6 +30,27 @@ def path(daemon: Daemon, request: pytest.FixtureRequest) -> Path:
 
 def operations(daemon: Daemon, path: Path) -> list[str]:
     return [event["operation"] for event in daemon.events() if event["artifact"] == path.name]
+
+
+def test_a_large_file_is_written_without_the_daemon_where_a_flush_copies_every_block(
+    daemon: Daemon, path: Path
+) -> None:
+    """As a directory on ext4 does; on Btrfs the unchanged chunks are shared, so we want to know which they are."""
+    directory = os.open(daemon.engine, os.O_RDONLY | os.O_DIRECTORY)
+    is_passed = copies_every_block(directory)
+    os.close(directory)
+    with path.open("wb") as file:
+        file.truncate((64 << 20) + 1)
+    daemon.flush()
+    daemon.status()
+    with path.open("r+b", buffering=0) as file:
+        assert bool(daemon.status()["passed_artifacts"]) is is_passed
+        os.pwrite(file.fileno(), b"changed", 1 << 20)
+    daemon.flush()
+    with (daemon.engine / path.name).open("rb") as stored:
+        assert os.pread(stored.fileno(), 7, 1 << 20) == b"changed"
+        assert os.fstat(stored.fileno()).st_size == (64 << 20) + 1
+    path.unlink()
 
 
 def test_reads_and_writes_do_not_reach_the_daemon(daemon: Daemon, path: Path) -> None:

@@ -4,11 +4,15 @@ Promise: a call copies everything that the source has in the range; a short answ
 Nothing is durable afterwards, and nobody is kept from changing either file meanwhile.
 """
 
+import fcntl
 import os
 from typing import Final
 
 from vaultairefs.disk.durable import write_all
 from vaultairefs.disk.os_errors import is_unsupported, translated
+
+_CLONE: Final = 0x40049409
+"""FICLONE of linux/fs.h."""
 
 _CHUNK_BYTES: Final = 1 << 20
 """For the fallback through memory: large enough to make system calls cheap, small enough to be no burden."""
@@ -39,6 +43,25 @@ def copy_range(source_fd: int, source_offset: int, target_fd: int, target_offset
                 )
             copied += part
     return copied
+
+
+def copies_every_block(directory_fd: int) -> bool:
+    """Whether files of the directory's filesystem surely share no blocks, so that ``copy_range`` writes all of them.
+
+    False on any doubt: a filesystem that clones (ioctl_ficlonerange(2)), one over a network, which may copy where its
+    disks are, and one that makes no files without a name to try it out with.
+    """
+    flags = os.O_TMPFILE | os.O_RDWR | os.O_CLOEXEC
+    opened: list[int] = []
+    try:
+        opened += [os.open(".", flags, 0o600, dir_fd=directory_fd) for _ in range(2)]
+        fcntl.ioctl(opened[0], _CLONE, opened[1])
+    except OSError as error:
+        return len(opened) == 2 and is_unsupported(error)
+    finally:
+        for descriptor in opened:
+            os.close(descriptor)
+    return False
 
 
 def _copy_through_memory(source_fd: int, source_offset: int, target_fd: int, target_offset: int, length: int) -> int:

@@ -6,8 +6,7 @@ The rules for every verb:
   work already done (``token`` matches, or the target holds the source's version and the source is gone) succeeds.
 * *Conditions.*  ``expected`` is the version that the caller believes is there: ``ABSENT`` (the name is free),
   ``ANY``, or a version.  Anything else there: ``Conflict``, and nothing is changed.
-* *Whole.*  An artifact appears with all its bytes and attributes or not at all; the old version stays readable
-  until then.
+* *Whole.*  An artifact appears with all bytes and attributes or not at all; the old one stays readable until then.
 * *Durable.*  When a verb has returned, power loss does not undo it.
 * *Errors.*  Only words of ``model/errors.py``: ``NotFound``, ``Conflict``, ``AlreadyExists``, ``NotAContainer``,
   ``IsAContainer``, ``ContainerNotEmpty``, ``OutOfSpace``, ``QuotaExceeded``, ``AccessDenied``, ``ReadOnly``,
@@ -57,12 +56,13 @@ class Capabilities(msgspec.Struct, frozen=True):
     """Each name of a linked artifact is an artifact of its own, and ``group`` remembers which belong together."""
     copies_chunks: bool = False
     """``copy_chunk`` takes chunks of exactly one version of an artifact, without a byte of them being sent."""
+    copied_chunks_save: bool = True
+    """That costs the store less than chunks that are sent."""
     upkeep: bool = False
     """``upkeep`` has something to do now and then."""
     names_checked: bool = True
-    """A verb that makes an entry finds out whether its container is there and whether an entry of the other kind
-    (container or artifact) has its name.  Else containers come with what is put into them, and an artifact beside a
-    container of its name is shown under another one."""
+    """A verb that makes an entry finds out whether its container is there and its name free of the other kind.  Else
+    containers come with what is put into them, and an artifact beside a container of its name has another one."""
     findings: tuple[Finding, ...] = ()
     """What the store was found to do, for operators: ``doctor``, ``status`` and the log."""
 

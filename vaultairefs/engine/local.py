@@ -15,8 +15,10 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import Final, TypeVar
 
+import msgspec
 import trio
 
+from vaultairefs.disk.copying import copies_every_block
 from vaultairefs.disk.os_errors import translated
 from vaultairefs.engine.interface import Capabilities, Deletion, EntryInfo, Grouped, ListingPage, Upload, Usage
 from vaultairefs.engine.local_artifacts import LocalArtifacts
@@ -49,6 +51,7 @@ class LocalEngine:
 
     def __init__(self, root_fd: int, identity: str, *, page_entries: int = PAGE_ENTRIES) -> None:
         self._identity = identity
+        self._capabilities = _CAPABILITIES
         self._tree = LocalTree(root_fd)
         attributes = LocalAttributes(Records(self._tree))
         self._session = LocalSession(self._tree)
@@ -66,12 +69,14 @@ class LocalEngine:
 
     @property
     def capabilities(self) -> Capabilities:
-        return _CAPABILITIES
+        return self._capabilities
 
     async def probe(self) -> Capabilities:
-        """A look at the root: what the engine can do does not depend on the filesystem."""
+        """A look at the root; only what a copied chunk saves depends on the filesystem."""
         await self.stat(ROOT_PATH)
-        return _CAPABILITIES
+        copies = await trio.to_thread.run_sync(copies_every_block, self._tree.root_fd)
+        self._capabilities = msgspec.structs.replace(_CAPABILITIES, copied_chunks_save=not copies)
+        return self._capabilities
 
     async def stat(self, path: EntryPath) -> EntryInfo:
         return await self._run("stat", path, lambda: self._reading.stat(path))

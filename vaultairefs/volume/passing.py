@@ -6,8 +6,9 @@ must see (O_SYNC, O_DIRECT, level ``stored``) is *direct*: only its mappings are
 A body that programs may still write after the last release, by a mapping or after the death of an earlier daemon,
 stays passed until a lease says that nobody can (``disk/leases.py``).
 
-Passed for writing is only what was just made or cut to nothing, or is small, for one store makes all of it owed; and
-only above a floor of free space, because the kernel's writes wait for no flush.
+One store makes all of a passed file owed.  So a large file is passed for writing only where all of it is owed already
+or its clean chunks would save nothing at the next flush; and any file only above a floor of free space, because the
+kernel's writes wait for no flush.
 
 Promise: without a ``Gateway``, or where anything fails, an open takes the ordinary path.
 
@@ -23,14 +24,14 @@ import trio
 from vaultairefs.buffer import Body, Phase
 from vaultairefs.ledger import observing
 from vaultairefs.model.errors import VaultaireError
-from vaultairefs.model.values import Ino, Sequence
+from vaultairefs.model.values import ABSENT, Ino, Sequence
 from vaultairefs.volume.core import Core
 
 if TYPE_CHECKING:
     from vaultairefs.volume.files import OpenFile
 
 WRITTEN_BYTES_MAX: Final = 64 << 20
-"""A larger file that is there already is written through us: we see which parts of it are owed."""
+"""A larger file, of which a flush would send parts only, is written through us: we see which of them are owed."""
 
 ROOM_BYTES: Final = 256 << 20
 """What must fit the buffer and the state filesystem yet for an open for writing to be passed."""
@@ -157,7 +158,14 @@ class Passing:
             return False
         if not opened.writable:
             return body.size > 0
-        return body.size <= WRITTEN_BYTES_MAX and self._buffer.has_room(ROOM_BYTES)
+        return self._goes_up_whole(body) and self._buffer.has_room(ROOM_BYTES)
+
+    def _goes_up_whole(self, body: Body) -> bool:
+        """Whether the next flush costs as much when all of the body is owed as when a part of it is."""
+        if body.size <= WRITTEN_BYTES_MAX or body.base_version == ABSENT or body.dirty.covers(0, body.size):
+            return True
+        able = self._core.engine.capabilities
+        return not (able.copies_chunks and able.copied_chunks_save)
 
     def _hand(self, opened: "OpenFile", body: Body) -> _Handed | None:
         """Give the kernel the body's file, unless it has it; None where it cannot have it."""

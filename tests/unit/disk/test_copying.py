@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from vaultairefs.disk.copying import copy_range, read_all
+from vaultairefs.disk.copying import copies_every_block, copy_range, read_all
 from vaultairefs.model.errors import DeviceFailed
 
 CONTENT = random.Random(1).randbytes(3_000_000)
@@ -99,3 +99,22 @@ def test_read_all_goes_on_after_short_reads(source: int, monkeypatch: pytest.Mon
 def test_read_all_is_short_only_at_the_end(source: int) -> None:
     assert read_all(source, len(CONTENT) - 3, 100) == CONTENT[-3:]
     assert read_all(source, len(CONTENT), 100) == b""
+
+
+@pytest.mark.parametrize(("folder", "surely"), [("/dev/shm", True), ("/proc", False)])
+def test_blocks_are_surely_copied_only_where_a_clone_was_tried_and_refused(folder: str, surely: bool) -> None:
+    """tmpfs clones nothing; procfs makes no file to try it with."""
+    directory = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        assert copies_every_block(directory) is surely
+    finally:
+        os.close(directory)
+
+
+def test_where_a_clone_succeeds_blocks_are_shared(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("fcntl.ioctl", lambda *_: 0)
+    directory = os.open(tmp_path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        assert not copies_every_block(directory)
+    finally:
+        os.close(directory)

@@ -7,6 +7,7 @@ import os
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from tests.support.daemon import workshop
@@ -14,13 +15,14 @@ from tests.support.mappings import Mapping
 from tests.support.rooms import House
 from tests.unit.volume.callers import ROOT_CALLER, calling_as
 from vaultairefs.buffer import Phase
+from vaultairefs.engine.interface import Capabilities
 from vaultairefs.engine.memory import MemoryEngine
 from vaultairefs.model.changes import BodyEvicted
 from vaultairefs.model.errors import InvalidRequest, NotSupported
 from vaultairefs.model.values import ROOT, Ino
 from vaultairefs.namespace import Inode
-from vaultairefs.volume import AttributeRequest
-from vaultairefs.volume.passing import WRITTEN_BYTES_MAX, Way
+from vaultairefs.volume import AttributeRequest, passing
+from vaultairefs.volume.passing import Way
 
 
 class Kernel:
@@ -196,20 +198,62 @@ async def test_a_file_at_level_stored_is_not_passed(house: House) -> None:
     await house.volume.files.release(again)
 
 
-async def test_a_large_file_that_is_there_is_passed_for_reading_only(house: House) -> None:
-    inode, handle = await create(house)
-    await house.volume.inodes.setattr(inode.ino, AttributeRequest(size=WRITTEN_BYTES_MAX + 1), handle)
-    await house.volume.files.release(handle)
+async def is_passed(house: House, inode: Inode, flags: int) -> bool:
+    """Whether an open of the closed file is passed; it is closed again."""
     house.volume.passing.look_at_all()
-    writer = await house.volume.files.open(inode.ino, os.O_RDWR)
-    assert way(house, writer) is None
-    await house.volume.files.release(writer)
-    reader = await house.volume.files.open(inode.ino, os.O_RDONLY)
-    assert way(house, reader) is not None
-    await house.volume.files.release(reader)
-    cut = await house.volume.files.open(inode.ino, os.O_WRONLY | os.O_TRUNC)
-    assert way(house, cut) is not None
-    await house.volume.files.release(cut)
+    handle = await house.volume.files.open(inode.ino, flags)
+    found = way(house, handle) is not None
+    await house.volume.files.release(handle)
+    return found
+
+
+async def test_a_large_file_of_which_parts_would_go_up_is_passed_for_reading_only(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    inode = await stored(house, b"large")
+    monkeypatch.setattr(passing, "WRITTEN_BYTES_MAX", 4)
+    assert not await is_passed(house, inode, os.O_RDWR)
+    assert await is_passed(house, inode, os.O_RDONLY)
+    assert await is_passed(house, inode, os.O_WRONLY | os.O_TRUNC)
+
+
+async def test_a_large_file_that_was_never_flushed_is_passed_for_writing(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(passing, "WRITTEN_BYTES_MAX", 4)
+    inode, handle = await create(house)
+    await house.volume.files.write(handle, 0, b"large")
+    await house.volume.files.release(handle)
+    assert await is_passed(house, inode, os.O_RDWR)
+
+
+async def test_a_large_file_of_which_all_is_owed_is_passed_for_writing_until_it_is_flushed(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    inode = await stored(house, b"large")
+    monkeypatch.setattr(passing, "WRITTEN_BYTES_MAX", 4)
+    for content, is_wholly_owed in ((b"lar", False), (b"LARGE", True)):
+        handle = await house.volume.files.open(inode.ino, os.O_RDWR)
+        await house.volume.files.write(handle, 0, content)
+        await house.volume.files.release(handle)
+        assert await is_passed(house, inode, os.O_RDWR) is is_wholly_owed
+    await house.drain()
+    assert not await is_passed(house, inode, os.O_RDWR)
+
+
+@pytest.mark.parametrize("lacking", ["copies_chunks", "copied_chunks_save"])
+async def test_where_clean_chunks_save_nothing_a_large_file_is_passed_for_writing(
+    base: Path, kernel: Kernel, monkeypatch: pytest.MonkeyPatch, lacking: str
+) -> None:
+    able = msgspec.structs.replace(Capabilities(moves=True, links=True, copies_chunks=True), **{lacking: False})
+    house = await House.open(base / "state", MemoryEngine(capabilities=able))
+    await house.discovery.ensure_listed(ROOT)
+    house.volume.passing.start(kernel)
+    with calling_as(ROOT_CALLER):
+        inode = await stored(house, b"large")
+        monkeypatch.setattr(passing, "WRITTEN_BYTES_MAX", 4)
+        assert await is_passed(house, inode, os.O_RDWR)
+    await house.close()
 
 
 async def test_what_a_program_has_open_is_cut_in_place_and_what_nobody_has_is_made_anew(
