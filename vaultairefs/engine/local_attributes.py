@@ -10,11 +10,12 @@ Not shown, because they belong to the host: labels of security modules, and attr
 import os
 import stat
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from typing import Final
 
 import msgspec
 
-from vaultairefs.engine.local_record import OWN_NAMES, Record, Records, meant, read_xattr, refused, stamp_of
+from vaultairefs.engine.local_record import OWN_NAMES, Record, Records, Sidecars, meant, read_xattr, refused, stamp_of
 from vaultairefs.engine.local_system import effective_capabilities
 from vaultairefs.engine.local_tree import Pin, through
 from vaultairefs.model.values import Attributes, Kind, kind_of
@@ -33,10 +34,14 @@ class LocalAttributes:
         self._records = records
         self._reads_anything = bool(effective_capabilities() >> _CAP_DAC_OVERRIDE & 1)
 
-    def read(self, pin: Pin) -> tuple[Attributes, Record]:
+    def sidecars(self) -> AbstractContextManager[Sidecars]:
+        """See ``Records.sidecars``."""
+        return self._records.sidecars()
+
+    def read(self, pin: Pin, sidecars: Sidecars | None = None) -> tuple[Attributes, Record]:
         """The attributes that are meant, and the record they partly come from."""
         names = _xattr_names(pin.fd)
-        record = self._records.read(pin, names)
+        record = self._records.read(pin, names, sidecars)
         status = pin.status
         kind, rdev = kind_of(status.st_mode), 0
         if kind in (Kind.CHARACTER, Kind.BLOCK):

@@ -10,11 +10,13 @@ import stat
 import threading
 import zlib
 from collections import OrderedDict
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 from vaultairefs.disk.copying import copy_range
 from vaultairefs.engine.interface import EntryInfo, ListingPage, Usage
 from vaultairefs.engine.local_attributes import LocalAttributes
+from vaultairefs.engine.local_record import Sidecars
 from vaultairefs.engine.local_tree import LocalTree, Pin, through
 from vaultairefs.model.errors import Conflict, InvalidRequest, IsAContainer
 from vaultairefs.model.names import unescape_root_name
@@ -39,15 +41,24 @@ class LocalReading:
     def list(self, container: bytes, cursor: str | None) -> ListingPage:
         with self._tree.container(container) as directory:
             names, following = self._listings.page(directory, cursor)
-            entries = []
-            for stored in names:
-                name = unescape_root_name(stored) if not container else stored
-                if name is None:
-                    continue
-                with self._tree.pinned(directory, stored) as pin:
-                    if pin is not None:
-                        entries.append(self._describe(pin, name))
-        return ListingPage(entries, following)
+            pairs = [(name, name) for name in names] if container else _shown_at_the_root(names)
+            while True:
+                with self._attributes.sidecars() as sidecars:
+                    entries = self._entries(directory, pairs, sidecars)
+                if sidecars.were_seen():
+                    return ListingPage(entries, following)
+
+    def _entries(self, directory: int, pairs: Iterable[tuple[bytes, bytes]], sidecars: Sidecars) -> Sequence[EntryInfo]:
+        """The entries that are there, by their names on disk and ours."""
+        entries = []
+        for stored, name in pairs:
+            pin = self._tree.pin(directory, stored)
+            if pin is not None:
+                try:
+                    entries.append(self._describe(pin, name, sidecars))
+                finally:
+                    os.close(pin.fd)
+        return entries
 
     def read(self, path: EntryPath, version: Version, offset: int, length: int, descriptor: int, position: int) -> int:
         """Copied bytes; after ``Conflict`` the target range holds nothing to rely on."""
@@ -84,8 +95,8 @@ class LocalReading:
             entries_free=found.f_ffree if found.f_files else None,
         )
 
-    def _describe(self, pin: Pin, name: bytes) -> EntryInfo:
-        attributes, record = self._attributes.read(pin)
+    def _describe(self, pin: Pin, name: bytes, sidecars: Sidecars | None = None) -> EntryInfo:
+        attributes, record = self._attributes.read(pin, sidecars)
         if pin.is_container:
             return EntryInfo(name, attributes, 0, pin.version)
         links = pin.status.st_nlink
@@ -96,7 +107,7 @@ class LocalReading:
             pin.version,
             links=links,
             link_id=pin.identity if links > 1 else "",
-            token=record.token if record.speaks_of(pin.status) else "",
+            token=record.token if record.token and record.speaks_of(pin.status) else "",
         )
 
 
@@ -146,6 +157,10 @@ class _Listings:
             while len(self._snapshots) > _SNAPSHOTS_MAX:
                 self._snapshots.popitem(last=False)
         return pages
+
+
+def _shown_at_the_root(names: list[bytes]) -> list[tuple[bytes, bytes]]:
+    return [(stored, name) for stored in names if (name := unescape_root_name(stored)) is not None]
 
 
 def _names(directory: int) -> list[bytes]:

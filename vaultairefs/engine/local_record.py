@@ -11,6 +11,8 @@ to us or to the owner of the namespace.
 """
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Final
 
 import msgspec
@@ -89,6 +91,34 @@ def refused(error: OSError) -> bool:
     return isinstance(translate(error, operation="setattr"), REFUSALS)
 
 
+class Sidecars:
+    """The directory of the sidecars, open for reading many; ``directory`` is None where there was none."""
+
+    __slots__ = ("_directory", "_tree")
+
+    def __init__(self, tree: LocalTree, directory: int | None) -> None:
+        self._tree = tree
+        self._directory = directory
+
+    def read(self, identity: str) -> bytes:
+        """What the inode's sidecar holds, empty without one."""
+        if self._directory is None:
+            return b""
+        try:
+            fd = os.open(identity, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=self._directory)
+        except FileNotFoundError:
+            return b""
+        with os.fdopen(fd, "rb") as sidecar:
+            return sidecar.read()
+
+    def were_seen(self) -> bool:
+        """Whether what was read counts: False when the directory was made meanwhile, so that some were missed."""
+        if self._directory is not None:
+            return True
+        with self._tree.private(ATTRIBUTES_DIRECTORY, create=False) as directory:
+            return directory is None
+
+
 class Records:
     """Reads and writes records.  Where several places hold one, the first of the order above counts."""
 
@@ -96,14 +126,20 @@ class Records:
         self._tree = tree
         self._credible = frozenset({os.geteuid(), tree.root_owner})
 
-    def read(self, pin: Pin, names: frozenset[bytes]) -> Record:
+    @contextmanager
+    def sidecars(self) -> Iterator[Sidecars]:
+        """The sidecars, for ``read`` of many inodes by one walk to their directory."""
+        with self._tree.private(ATTRIBUTES_DIRECTORY, create=False) as directory:
+            yield Sidecars(self._tree, directory)
+
+    def read(self, pin: Pin, names: frozenset[bytes], sidecars: Sidecars | None = None) -> Record:
         """The inode's record; ``names`` are its extended attributes.  An unreadable one counts as none."""
         for name in (TRUSTED_NAME, USER_NAME):
             if name in names and self._believable(pin, name):
                 data = read_xattr(pin.fd, name)
                 break
         else:
-            data = self._read_sidecar(pin.identity)
+            data = self._read_sidecar(pin.identity) if sidecars is None else sidecars.read(pin.identity)
         if not data:
             return EMPTY
         try:
@@ -138,15 +174,8 @@ class Records:
         return name == TRUSTED_NAME or pin.status.st_uid in self._credible
 
     def _read_sidecar(self, identity: str) -> bytes:
-        with self._tree.private(ATTRIBUTES_DIRECTORY, create=False) as directory:
-            if directory is None:
-                return b""
-            try:
-                fd = os.open(identity, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=directory)
-            except FileNotFoundError:
-                return b""
-            with os.fdopen(fd, "rb") as sidecar:
-                return sidecar.read()
+        with self.sidecars() as sidecars:
+            return sidecars.read(identity)
 
     def _write_sidecar(self, identity: str, data: bytes) -> None:
         with self._tree.private(ATTRIBUTES_DIRECTORY, create=True) as directory:

@@ -7,6 +7,7 @@ Works with glibc and musl; a call that the C library lacks counts as unsupported
 import ctypes
 import os
 import struct
+import sys
 from typing import Final
 
 from vaultairefs.disk.os_errors import is_unsupported
@@ -18,6 +19,9 @@ _STATX_BTIME_AT: Final = 80
 _HANDLE_BYTES_MAX: Final = 128
 
 _libc: Final = ctypes.CDLL(None, use_errno=True)
+_name_to_handle_at: Final = getattr(_libc, "name_to_handle_at", None)
+_Handle: Final = ctypes.c_char * (8 + _HANDLE_BYTES_MAX)
+_EMPTY_HANDLE: Final = struct.pack("I", _HANDLE_BYTES_MAX).ljust(8 + _HANDLE_BYTES_MAX, b"\0")
 
 
 def _failure() -> OSError:
@@ -59,15 +63,14 @@ def file_handle(fd: int) -> str:
 
     It holds the inode number and its generation, so a reused inode number has another handle.
     """
-    buffer = ctypes.create_string_buffer(8 + _HANDLE_BYTES_MAX)
-    struct.pack_into("I", buffer, 0, _HANDLE_BYTES_MAX)
+    if _name_to_handle_at is None:
+        return ""
+    buffer = _Handle.from_buffer_copy(_EMPTY_HANDLE)
     mount = ctypes.c_int()
-    if not hasattr(_libc, "name_to_handle_at"):
+    if _name_to_handle_at(fd, b"", buffer, ctypes.byref(mount), _AT_EMPTY_PATH) != 0:
         return ""
-    if _libc.name_to_handle_at(fd, b"", buffer, ctypes.byref(mount), _AT_EMPTY_PATH) != 0:
-        return ""
-    (length,) = struct.unpack_from("I", buffer, 0)
-    return buffer.raw[8 : 8 + length].hex()
+    handle = buffer.raw
+    return handle[8 : 8 + int.from_bytes(handle[:4], sys.byteorder)].hex()
 
 
 def birth_time_ns(fd: int) -> int:

@@ -109,15 +109,24 @@ class LocalTree:
     @contextmanager
     def pinned(self, directory: int, name: bytes) -> Iterator[Pin | None]:
         """The inode that ``name`` in ``directory`` leads to now, pinned; None when there is none."""
+        pin = self.pin(directory, name)
+        try:
+            yield pin
+        finally:
+            if pin is not None:
+                os.close(pin.fd)
+
+    def pin(self, directory: int, name: bytes) -> Pin | None:
+        """Like ``pinned``; the caller closes the pin's descriptor.  For those who look at many."""
         try:
             fd = os.open(name, _PIN, dir_fd=directory)
         except FileNotFoundError:
-            yield None
-            return
+            return None
         try:
-            yield self._look(fd)
-        finally:
+            return self._look(fd)
+        except BaseException:
             os.close(fd)
+            raise
 
     def observe(self, fd: int) -> Pin:
         """What an open descriptor leads to; the descriptor stays the caller's."""

@@ -13,6 +13,7 @@ from tests.support.callers import NOBODY, as_user
 from vaultairefs.engine.interface import Deletion
 from vaultairefs.engine.local import LocalEngine
 from vaultairefs.engine.local_record import Record
+from vaultairefs.engine.local_tree import LocalTree, Pin
 from vaultairefs.model.errors import DeviceFailed, OutOfSpace
 from vaultairefs.model.values import ABSENT, ANY, Kind
 
@@ -45,6 +46,43 @@ async def test_without_xattrs_a_sidecar_holds_what_they_would(
     assert same(found.attributes, RICH)
     assert found.token == "m:1:1"
     assert len(os.listdir(store / ".vaultairefs/attributes")) == 1
+
+
+async def test_a_listing_looks_once_for_the_sidecars_however_many_entries_it_has(
+    engine: LocalEngine, store: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await make(engine, b"folder")
+    for number in range(5):
+        (store / "folder" / f"foreign{number}").write_bytes(b"bytes")
+    opened: list[object] = []
+    really_open = os.open
+
+    def noting(path: Any, *arguments: Any, **options: Any) -> int:
+        opened.append(path)
+        return really_open(path, *arguments, **options)
+
+    monkeypatch.setattr(os, "open", noting)
+    assert len(await listing(engine, b"folder")) == 5
+    assert opened.count(b".vaultairefs") <= 2
+
+
+async def test_sidecars_that_appear_during_a_listing_are_seen(
+    engine: LocalEngine, store: Path, without_xattrs: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await put(engine, b"file", b"bytes", given=RICH, token="m:1:1")
+    sidecars, away = store / ".vaultairefs/attributes", store / ".vaultairefs/away"
+    sidecars.rename(away)
+    pin = LocalTree.pin
+
+    def pinning(tree: LocalTree, directory: int, name: bytes) -> Pin | None:
+        if away.exists():
+            away.rename(sidecars)
+        return pin(tree, directory, name)
+
+    monkeypatch.setattr(LocalTree, "pin", pinning)
+    found = (await listing(engine))[b"file"]
+    assert same(found.attributes, RICH)
+    assert found.token == "m:1:1"
 
 
 async def test_a_sidecar_follows_its_file_through_move_and_link(
