@@ -308,3 +308,9 @@ def test_doctor_says_what_is_there_and_what_a_store_can_do(daemon: Daemon) -> No
     bad = run("doctor", "file:///does/not/exist")
     assert bad.returncode == 1
     assert "fail  file:///does/not/exist" in bad.stdout
+
+
+def test_the_version_is_that_of_the_package() -> None:
+    done = run("--version")
+    (line,) = [line for line in Path("pyproject.toml").read_text().splitlines() if line.startswith("version = ")]
+    assert (done.returncode, done.stdout) == (0, f"vaultairefs {line.split(chr(34))[1]}\n")

@@ -13,7 +13,6 @@ from vaultairefs.model.errors import VaultaireError
 
 application = typer.Typer(
     name="vaultairefs",
-    help="A POSIX filesystem over a Vaultaire storage engine.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -37,6 +36,23 @@ def run() -> None:
         sys.exit(1)
     except KeyboardInterrupt:
         sys.exit(130)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        print(f"vaultairefs {version('vaultairefs')}")
+        raise typer.Exit
+
+
+@application.callback()
+def program(
+    _version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and end.")
+    ] = False,
+) -> None:
+    """A POSIX filesystem over a Vaultaire storage engine."""
 
 
 @application.command()
