@@ -204,6 +204,28 @@ def test_space_can_be_reserved(place: Path) -> None:
     assert Path("f").read_bytes() == b"x" + bytes(49_999)
 
 
+def test_a_lock_of_a_reader_ends_with_its_close(place: Path) -> None:
+    """close(2) of a descriptor that cannot write asks no filesystem; the kernel gives its locks back all the same."""
+    Path("f").write_bytes(b"x")
+    reader = os.open("f", os.O_RDONLY)
+    fcntl.lockf(reader, fcntl.LOCK_SH)
+    assert not _can_lock("f")
+    os.close(reader)
+    assert _can_lock("f")
+
+
+def _can_lock(path: str) -> bool:
+    """Whether another process could lock it for itself."""
+    child = os.fork()
+    if child == 0:
+        try:
+            fcntl.lockf(os.open(path, os.O_RDWR), fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            os._exit(1)
+        os._exit(0)
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+
+
 def test_locks_exclude_and_end_with_their_holder(place: Path) -> None:
     first, second = (os.open("f", os.O_CREAT | os.O_RDWR) for _ in range(2))
     fcntl.flock(first, fcntl.LOCK_EX)

@@ -112,7 +112,7 @@ def _privilege() -> Iterator[Finding]:
 
 
 def _passthrough() -> Finding:
-    from vaultairefs.fuse.passthrough import why_unsuited
+    from vaultairefs.fuse.answering import why_unsuited
 
     numbers, reason = _release(), ""
     if numbers < _PASSTHROUGH_KERNEL_MIN:

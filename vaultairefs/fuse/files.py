@@ -6,15 +6,18 @@ only: a new version in the engine is a new inode.
 Does not: buffer or split anything.
 """
 
+import os
 from typing import Final
 
 import pyfuse3
 import structlog
 from pyfuse3 import EntryAttributes, FileHandleT, FileInfo, FileNameT, FlagT, InodeT, ModeT, RequestContext
 
+from vaultairefs.fuse import answering
 from vaultairefs.fuse.handling import HandlerBase, for_caller, for_handle
 from vaultairefs.model.errors import VaultaireError
 from vaultairefs.model.values import Ino
+from vaultairefs.volume.passing import Way
 
 _log: Final = structlog.get_logger(__name__)
 
@@ -27,11 +30,15 @@ class FileHandlers(HandlerBase):
         handle = await self._volume.files.open(Ino(inode), flags)
         self._open_files.add(handle)
         way = self._volume.files.way_of(handle)
+        # Who cannot write has nothing to hear at close(2).
+        no_flush = answering.NO_FLUSH if flags & os.O_ACCMODE == os.O_RDONLY else 0
         if way is None:
+            if no_flush and self.answering is not None:
+                self.answering.answer_open(handle, answering.KEEP_CACHE | no_flush)
             return FileInfo(fh=pyfuse3.FileHandleT(handle), keep_cache=True)
         self.teller.tell_now(Ino(inode))
-        if way.backing and self.passthrough is not None:
-            self.passthrough.answer_open(handle, way.backing, direct=way.direct)
+        if way.backing and self.answering is not None:
+            self.answering.answer_open(handle, _passed(way) | no_flush, way.backing)
         return FileInfo(fh=pyfuse3.FileHandleT(handle), direct_io=way.direct)
 
     @for_caller
@@ -42,8 +49,8 @@ class FileHandlers(HandlerBase):
         self._open_files.add(handle)
         entry = self._entry(inode)
         way = self._volume.files.way_of(handle)
-        if way is not None and self.passthrough is not None:
-            self.passthrough.answer_create(handle, way.backing, entry, direct=way.direct)
+        if way is not None and self.answering is not None:
+            self.answering.answer_create(handle, entry, _passed(way), way.backing)
         return FileInfo(fh=pyfuse3.FileHandleT(handle), keep_cache=True), entry
 
     @for_handle
@@ -74,3 +81,7 @@ class FileHandlers(HandlerBase):
                 await self._volume.files.release(self._open_files.pop())
             except VaultaireError as error:
                 _log.warning("an open file could not be closed at unmount", error=str(error))
+
+
+def _passed(way: Way) -> int:
+    return answering.PASSTHROUGH | answering.DIRECT_IO if way.direct else answering.PASSTHROUGH

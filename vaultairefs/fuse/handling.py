@@ -15,8 +15,8 @@ import pyfuse3
 import structlog
 
 from vaultairefs.fuse import encoding, errno_map
+from vaultairefs.fuse.answering import Answering
 from vaultairefs.fuse.callers import Callers
-from vaultairefs.fuse.passthrough import Passthrough
 from vaultairefs.fuse.telling import Teller
 from vaultairefs.model import context
 from vaultairefs.model.context import NOBODY
@@ -39,7 +39,7 @@ class HandlerBase(pyfuse3.Operations):
         self._ttl_seconds = ttl_seconds
         self._callers = Callers(tenant)
         self._open_files: set[int] = set()
-        self.passthrough: Passthrough | None = None
+        self.answering: Answering | None = None
         self.under_way = 0
         self.teller = Teller(volume.inodes.knows, lambda: self.under_way == 0)
 

@@ -21,6 +21,7 @@ import trio
 from vaultairefs.disk.mount_table import topmost
 from vaultairefs.fuse import greeting, mounting, passthrough, waiting
 from vaultairefs.fuse.adapter import Adapter
+from vaultairefs.fuse.answering import Answering
 from vaultairefs.fuse.mounting import MountOptions
 from vaultairefs.model.errors import BadInput, NotSupported, VaultaireError
 from vaultairefs.volume import Volume
@@ -61,18 +62,20 @@ async def serve(
 
 
 def _pass(adapter: Adapter, volume: Volume, hooks: contextlib.ExitStack, descriptor: int, granted: int) -> None:
-    """The kernel has greeted us: let files be passed to it if that is wanted, and possible beyond any doubt."""
+    """The kernel has greeted us: answer opens in full and pass files, each where it is possible beyond any doubt."""
+    reason = ""
+    try:
+        answering = Answering()
+        hooks.enter_context(answering.installed())
+        adapter.answering = answering
+    except NotSupported as error:
+        reason = str(error.args[0])
     if not volume.passing.is_wanted:
         return
-    reason = passthrough.why_impossible(descriptor, granted, volume.ledger.buffer.files.directory)
+    reason = reason or passthrough.why_impossible(descriptor, granted, volume.ledger.buffer.files.directory)
     if not reason:
-        try:
-            adapter.passthrough = passthrough.Passthrough(descriptor)
-            hooks.enter_context(adapter.passthrough.installed())
-            volume.passing.start(adapter.passthrough)
-            return
-        except NotSupported as error:
-            adapter.passthrough, reason = None, str(error.args[0])
+        volume.passing.start(passthrough.Passthrough(descriptor))
+        return
     volume.passing.stay_off(reason)
     _log.info("files are not passed to the kernel", reason=reason)
 

@@ -5,9 +5,8 @@ import struct
 from pathlib import Path
 
 import pyfuse3
-import pytest
 
-from vaultairefs.fuse import greeting, passthrough
+from vaultairefs.fuse import answering, greeting, passthrough
 
 
 def entry() -> pyfuse3.EntryAttributes:
@@ -21,7 +20,7 @@ def entry() -> pyfuse3.EntryAttributes:
 
 def test_an_entry_is_laid_out_as_the_kernel_reads_it() -> None:
     """struct fuse_entry_out of linux/fuse.h, field by field."""
-    found = passthrough.entry_out(entry())
+    found = answering.entry_out(entry())
     assert len(found) == 128
     assert struct.unpack_from("=QQQQII", found) == (7, 0, 2, 0, 500_000_000, 0)
     ino, size, blocks, *times = struct.unpack_from("=QQQQQQIII", found, 40)
@@ -45,14 +44,12 @@ def test_nothing_is_passed_where_the_kernel_refuses_the_body(tmp_path: Path) -> 
 
 def test_the_hooks_are_taken_out_again() -> None:
     for _ in range(2):
-        assert passthrough.why_unsuited() == ""
+        assert answering.why_unsuited() == ""
 
 
-@pytest.mark.parametrize("direct", [False, True])
-def test_an_answer_waits_for_its_own_handle(direct: bool) -> None:
-    hooks = passthrough.Passthrough(-1)
-    hooks.answer_open(5, 77, direct=direct)
-    hooks.answer_create(6, 78, entry(), direct=direct)
-    flags = 0x81 if direct else 0x80
-    assert hooks._answers[5] == struct.pack("=QIi", 5, flags, 77)
-    assert hooks._answers[6] == passthrough.entry_out(entry()) + struct.pack("=QIi", 6, flags, 78)
+def test_an_answer_waits_for_its_own_handle() -> None:
+    hooks = answering.Answering()
+    hooks.answer_open(5, answering.KEEP_CACHE | answering.NO_FLUSH)
+    hooks.answer_create(6, entry(), answering.PASSTHROUGH | answering.DIRECT_IO, 78)
+    assert hooks._answers[5] == struct.pack("=QIi", 5, 0x22, 0)
+    assert hooks._answers[6] == answering.entry_out(entry()) + struct.pack("=QIi", 6, 0x81, 78)
