@@ -137,6 +137,16 @@ async def test_names_that_are_gone_leave_those_that_only_the_engine_knows(engine
     assert await linked(engine, b"a/one", b"b/two")
 
 
+async def test_a_name_whose_container_has_become_an_artifact_is_gone(engine: Engine) -> None:
+    names = await pair(engine)
+    assert await engine.delete([Deletion(at(b"b/two"), names[b"b/two"])]) == [None]
+    await engine.delete_container(b"b")
+    await put(engine, b"b", b"in its way")
+    third = await marked(engine, b"c")
+    assert await group(engine, {b"a/one": names[b"a/one"], b"c": third}) == 2
+    assert await linked(engine, b"a/one", b"c")
+
+
 async def test_a_renamed_name_is_the_same_artifact(engine: Engine) -> None:
     names = await pair(engine)
     moved = await engine.copy(

@@ -6,7 +6,8 @@ Promise: as ``Engine.group`` says; a mark counts only where the group names that
 import msgspec
 
 from vaultairefs.engine.interface import EntryInfo, Grouped
-from vaultairefs.engine.memory_tree import Artifact, MemoryTree, describe
+from vaultairefs.engine.memory_tree import Artifact, MemoryTree, Node, describe
+from vaultairefs.model.errors import NotAContainer
 from vaultairefs.model.values import ABSENT, Attributes, EntryPath, Version
 
 
@@ -43,7 +44,7 @@ class MemoryGroups:
         is_new = any(old.get(path, version) != version for path, version in ours.items())
         members = dict(ours)
         for path, version in others.items():
-            node = self._tree.find(path)
+            node = self._registered(path)
             if isinstance(node, Artifact) and node.version == version:
                 members[path] = self._keep(path, node, names, attributes, is_new=is_new)
         self.registry[link_id] = members
@@ -51,6 +52,13 @@ class MemoryGroups:
             del self.registry[link_id]
             return 0
         return len(members)
+
+    def _registered(self, path: EntryPath) -> Node | None:
+        """What is there now of a name that was told of earlier: nothing where its container is an artifact since."""
+        try:
+            return self._tree.find(path)
+        except NotAContainer:
+            return None
 
     def _keep(
         self, path: EntryPath, node: Artifact, names: list[Grouped], attributes: Attributes, *, is_new: bool
