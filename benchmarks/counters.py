@@ -22,11 +22,13 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, Final
 
 import trio
+from pyfuse3 import FUSEError
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
@@ -155,7 +157,12 @@ async def _count_calls(base: Path) -> dict[str, float]:
         handles.append(info.fh)
         inos.append(entry.st_ino)
 
+    async def ask(number: int) -> None:
+        with suppress(FUSEError):
+            await adapter.getxattr(ROOT, b"security.selinux", request)
+
     await adapter.getattr(ROOT, request)
+    await row("getxattr of what is not there", ask)
     await row("getattr", lambda n: adapter.getattr(ROOT, request))
     await row("lookup of a free name", lambda n: adapter.lookup(ROOT, b"none%d" % n, request))
     await row("create", make)

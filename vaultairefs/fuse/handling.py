@@ -95,9 +95,13 @@ def answer_for(error: Exception, handler: Callable[..., Any]) -> pyfuse3.FUSEErr
     if isinstance(error, pyfuse3.FUSEError):
         return error
     number = errno_map.errno_of(error)
-    name = getattr(handler, "__name__", "handler")
-    if not isinstance(error, VaultaireError):
-        _log.error("a handler failed unexpectedly", handler=name, exc_info=error)
-    elif number == errno_map.IO_ERROR:
-        _log.warning("an operation failed", handler=name, error=str(error), exc_info=error.__cause__)
+    if number == errno_map.IO_ERROR:
+        _tell(error, getattr(handler, "__name__", "handler"))
     return pyfuse3.FUSEError(number)
+
+
+def _tell(error: Exception, name: str) -> None:
+    if isinstance(error, VaultaireError):
+        _log.warning("an operation failed", handler=name, error=str(error), exc_info=error.__cause__)
+    else:
+        _log.error("a handler failed unexpectedly", handler=name, exc_info=error)

@@ -5,6 +5,8 @@ CLI prints their message as one sentence.  An error wraps its cause (``raise ...
 container, artifact, operation and tenant when they are known.
 """
 
+from typing import ClassVar
+
 
 class VaultaireError(Exception):
     """Base of all errors that one room may raise to another.
@@ -12,6 +14,13 @@ class VaultaireError(Exception):
     ``container`` and ``artifact`` name what was asked for, ``operation`` is the verb (POSIX or engine word),
     ``tenant`` the namespace.
     """
+
+    _meaning: ClassVar[str] = "something failed"
+    """The first line of a class's own text, cut once: most errors are answers that a name or attribute is not there."""
+
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        cls._meaning = (cls.__doc__ or cls.__name__).split("\n")[0].rstrip(".")
 
     def __init__(
         self,
@@ -22,7 +31,7 @@ class VaultaireError(Exception):
         operation: str | None = None,
         tenant: str | None = None,
     ) -> None:
-        super().__init__(message or (self.__doc__ or type(self).__name__).split("\n")[0].rstrip("."))
+        super().__init__(message or self._meaning)
         self.container = container
         self.artifact = artifact
         self.operation = operation
