@@ -1,7 +1,4 @@
-"""Files that programs read and write without us: which opens, what is known of them, and when they are closed.
-
-The kernel's part is played by descriptors of the body that the tests open by way of what was registered.
-"""
+"""Files that programs read and write without us: which opens, what is known of them, and when they are closed."""
 
 import os
 from collections.abc import AsyncIterator, Iterator
@@ -11,6 +8,7 @@ import msgspec
 import pytest
 
 from tests.support.daemon import workshop
+from tests.support.kernels import Kernel
 from tests.support.mappings import Mapping
 from tests.support.rooms import House
 from tests.unit.volume.callers import ROOT_CALLER, calling_as
@@ -18,35 +16,11 @@ from vaultairefs.buffer import Phase
 from vaultairefs.engine.interface import Capabilities
 from vaultairefs.engine.memory import MemoryEngine
 from vaultairefs.model.changes import BodyEvicted
-from vaultairefs.model.errors import InvalidRequest, NotSupported
+from vaultairefs.model.errors import InvalidRequest
 from vaultairefs.model.values import ROOT, Ino
 from vaultairefs.namespace import Inode
 from vaultairefs.volume import AttributeRequest, passing
 from vaultairefs.volume.passing import Way
-
-
-class Kernel:
-    """A ``Gateway``; ``backings`` are paths by number, ``refuses`` makes it refuse."""
-
-    def __init__(self) -> None:
-        self.backings: dict[int, str] = {}
-        self.registered = 0
-        self.refuses = False
-
-    def register(self, fd: int) -> int:
-        if self.refuses:
-            raise NotSupported("refused")
-        self.registered += 1
-        self.backings[self.registered] = os.readlink(f"/proc/self/fd/{fd}")
-        return self.registered
-
-    def unregister(self, backing: int) -> None:
-        del self.backings[backing]
-
-    def open(self, way: Way | None, flags: int = os.O_RDWR) -> int:
-        """A program's descriptor of a passed file."""
-        assert way is not None
-        return os.open(self.backings[way.backing], flags)
 
 
 @pytest.fixture
