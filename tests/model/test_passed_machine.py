@@ -99,8 +99,11 @@ class PassedMachine(RuleBasedStateMachine):
             self.opened.append(opened)
 
     @precondition(lambda self: self.opened)
-    @rule(pick=picks, offset=offsets, content=contents)
-    def write(self, pick: int, offset: int, content: bytes) -> None:
+    @rule(pick=picks, offset=offsets, content=contents, is_flushed=st.booleans())
+    def write(self, pick: int, offset: int, content: bytes, is_flushed: bool) -> None:
+        """``is_flushed``: over bytes that the engine has already."""
+        if is_flushed:
+            self.drain()
         opened = self.opened[pick % len(self.opened)]
         if opened.passed is not None:
             os.pwrite(opened.passed, content, offset)
