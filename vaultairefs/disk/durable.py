@@ -9,6 +9,7 @@ lie (fsync(2), "errors").
 import ctypes
 import os
 import secrets
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
 
@@ -70,6 +71,11 @@ def replace_file(path: str | os.PathLike[str], data: bytes, *more: bytes, mode: 
     Readers, and whoever comes after a crash, see the old or the new bytes, whole.
     A failure leaves the old file and no temporary one.
     """
+    replace_by_parts(path, (data, *more), mode=mode)
+
+
+def replace_by_parts(path: str | os.PathLike[str], parts: Iterable[bytes], *, mode: int = 0o600) -> None:
+    """``replace_file`` with bytes that are made while they are written, so that no more than a part is held."""
     target = Path(path)
     temporary = target.with_name(f"{target.name}.{secrets.token_hex(4)}.tmp")
     with translated("replace"):
@@ -77,7 +83,7 @@ def replace_file(path: str | os.PathLike[str], data: bytes, *more: bytes, mode: 
         try:
             try:
                 offset = 0
-                for part in (data, *more):
+                for part in parts:
                     write_all(fd, part, offset)
                     offset += len(part)
                 os.fsync(fd)

@@ -4,13 +4,17 @@ Promise: a segment that could not be created with its room leaves no file behind
 """
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Final
 
 from vaultairefs.disk.copying import read_all
 from vaultairefs.disk.durable import preallocate, sync_all, unlink, write_all
 from vaultairefs.disk.os_errors import translated
 from vaultairefs.model.errors import OutOfSpace, QuotaExceeded
+
+PIECE_BYTES: Final = 1 << 16
+"""Small enough for an allocator to give it back to whoever asks next."""
 
 
 def create(path: Path, header: bytes, capacities: Sequence[int]) -> tuple[int, int]:
@@ -47,6 +51,17 @@ def load(path: Path) -> bytes:
         fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
         try:
             return read_all(fd, 0, os.fstat(fd).st_size)
+        finally:
+            os.close(fd)
+
+
+def pieces(path: Path) -> Iterator[bytes]:
+    """``load``, a piece at a time."""
+    with translated("read"):
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            while piece := os.read(fd, PIECE_BYTES):
+                yield piece
         finally:
             os.close(fd)
 

@@ -3,11 +3,12 @@
 import gzip
 import os
 import zlib
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Final
 
 from vaultairefs.disk import segment_file
-from vaultairefs.disk.durable import replace_file, unlink
+from vaultairefs.disk.durable import replace_by_parts, unlink
 from vaultairefs.disk.os_errors import translated
 from vaultairefs.disk.segment_scan import segment_name, segment_of
 from vaultairefs.model.errors import Corrupt, NotFound
@@ -15,6 +16,7 @@ from vaultairefs.model.errors import Corrupt, NotFound
 PREFIX: Final = "events"
 PACKED_SUFFIX: Final = ".log.gz"
 _LEVEL: Final = 6
+_GZIP_WBITS: Final = 31
 
 
 def plain_path(directory: Path, segment: int) -> Path:
@@ -50,12 +52,20 @@ def load(directory: Path, segment: int) -> bytes:
 def pack(directory: Path, segment: int) -> None:
     """Compress a rotated segment (blocking).
 
-    The compressed file is durable under its name before the plain one goes, so a crash leaves one or both.
+    The compressed file is durable under its name before the plain one goes, so a crash leaves one or both.  A piece
+    is held at a time: whole segments, each in another worker thread, stay with the allocator of each thread.
     """
     plain = plain_path(directory, segment)
-    # mtime=0: the same events give the same bytes.
-    replace_file(packed_path(directory, segment), gzip.compress(segment_file.load(plain), _LEVEL, mtime=0))
+    replace_by_parts(packed_path(directory, segment), _compressed(segment_file.pieces(plain)))
     unlink(plain, missing_ok=True)
+
+
+def _compressed(pieces: Iterable[bytes]) -> Iterator[bytes]:
+    """A gzip file (RFC 1952) without a time, so that the same events give the same bytes."""
+    compressing = zlib.compressobj(_LEVEL, wbits=_GZIP_WBITS)
+    for piece in pieces:
+        yield compressing.compress(piece)
+    yield compressing.flush()
 
 
 def packed_segments(directory: Path) -> dict[int, int]:

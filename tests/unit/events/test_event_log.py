@@ -2,6 +2,7 @@
 
 import os
 import random
+import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -167,6 +168,22 @@ def test_rotated_segments_are_compressed_and_read_the_same(tmp_path: Path, open_
     assert numbers(log, 150) == upto(300, first=150)
     log.compact()
     assert list(log.read()) == before
+
+
+def test_a_compaction_holds_a_small_piece_of_a_segment_at_a_time(tmp_path: Path, open_log: Opener) -> None:
+    """What a worker thread allocates at once stays with it: a mount grew by 6.5 MiB with each segment of its log."""
+    log = open_log(segment_bytes=4 << 20)
+    record_some(log, 100)
+    while len(list(tmp_path.glob("*.log"))) == 1:
+        record_some(log, 1000)
+    tracemalloc.start()
+    try:
+        log.compact()
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 1 << 20
+    assert numbers(log, log.next_sequence - 5) == upto(log.next_sequence - 1, first=log.next_sequence - 5)
 
 
 def test_the_sequence_goes_on_after_a_compaction(open_log: Opener) -> None:
